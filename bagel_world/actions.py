@@ -1,0 +1,55 @@
+"""The action words that simulators, checkpoints and environments share, and the rules for free text."""
+
+from __future__ import annotations
+
+from bagel_world.errors import ActionError
+from bagel_world.types import Action
+
+NAVIGATE_WORDS = ("Move forward", "Look left", "Look right", "Stay")
+"""Discrete actions of the navigation worlds; the id is the place in the tuple."""
+
+MAX_TEXT_LENGTH = 512
+"""Longest action text, in characters."""
+
+
+def action_from_id(index: int, words: tuple[str, ...]) -> Action:
+    """The action with this id.
+
+    Raises:
+        ActionError: the id is not a whole number in `range(len(words))`.
+    """
+    try:
+        number = int(index)
+        whole = number == index
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+        number = -1
+    if not whole or isinstance(index, bool) or not 0 <= number < len(words):
+        table = ", ".join(f"{place} = {word!r}" for place, word in enumerate(words))
+        raise ActionError(f"Expected an action id in 0..{len(words) - 1} ({table}), got {index!r}.")
+    return Action(text=words[number], id=number)
+
+
+def action_from_text(text: object, words: tuple[str, ...] = ()) -> Action:
+    """The action these words describe; its id where they are one of the known action words.
+
+    Raises:
+        ActionError: not a string, blank, longer than `MAX_TEXT_LENGTH` characters, or no valid Unicode.
+    """
+    if not isinstance(text, str):
+        raise ActionError(f"Expected an action in words (str), got {type(text).__name__}: {text!r:.80}.")
+    stripped = text.strip()
+    if not stripped:
+        hint = f", for example {words[0]!r}" if words else ""
+        raise ActionError(f"Expected an action in words, got an empty text. Say what to do{hint}.")
+    if len(stripped) > MAX_TEXT_LENGTH:
+        raise ActionError(
+            f"Expected at most {MAX_TEXT_LENGTH} characters of action text, got {len(stripped)}. Say it in one short sentence."
+        )
+    try:
+        stripped.encode()
+    except UnicodeEncodeError as error:
+        raise ActionError(f"Expected text that can be written as UTF-8, got {stripped!r:.80} ({error.reason}). Retype it.") from error
+    lowered = {word.lower(): place for place, word in enumerate(words)}
+    place = lowered.get(stripped.lower())
+    return Action(text=stripped) if place is None else Action(text=words[place], id=place)

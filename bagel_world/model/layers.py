@@ -1,0 +1,90 @@
+"""The small parts: RMS norm, rotary embedding, timestep embedding, fixed 2-D position table, connector.
+
+None of them knows what a token stands for.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+TIMESTEP_FREQUENCIES = 128
+"""Cosines and sines of the timestep sinusoid, each."""
+
+
+class RmsNorm(nn.Module):
+    """Root-mean-square norm over the last axis: in float32, rounded to the input's dtype, then times the weight."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * normed.to(x.dtype)
+
+
+def rotary_tables(positions: Int[Tensor, " s"], head_size: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sign-folded sines for `rotate`, each [s, 1, e]: computed in float32, then rounded to `dtype`.
+
+    The two halves of a head are the two coordinates that turn together (the "half-split" form). The sine of the first half
+    carries the minus sign, so that a rotation is `x * cos + swap_halves(x) * sin`.
+    """
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    exponents = torch.arange(0, head_size, 2, device=positions.device, dtype=wide) / head_size
+    angles = positions[:, None].to(wide) / theta**exponents
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), -1)[:, None].to(dtype), torch.cat((-sin, sin), -1)[:, None].to(dtype)
+
+
+def rotate(x: Float[Tensor, "s n e"], tables: tuple[Tensor, Tensor]) -> Float[Tensor, "s n e"]:
+    """Rotary embedding of every head (RoFormer, arXiv 2104.09864, equation 34)."""
+    cos, sin = tables
+    return x * cos + x.roll(x.shape[-1] // 2, -1) * sin
+
+
+def timestep_sinusoid(t: Float[Tensor, " i"]) -> Float[Tensor, "i f"]:
+    """256 numbers per timestep: 128 cosines, then 128 sines; t in [0, 1] as it is, without a factor of 1000."""
+    steps = torch.arange(TIMESTEP_FREQUENCIES, device=t.device, dtype=t.dtype)
+    angles = t[:, None] * torch.exp(-math.log(10000.0) * steps / TIMESTEP_FREQUENCIES)
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)
+
+
+class TimestepEmbedding(nn.Module):
+    """A timestep as a vector of the decoder's width, to be added to latent tokens."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(2 * TIMESTEP_FREQUENCIES, width)
+        self.fc2 = nn.Linear(width, width)
+
+    def forward(self, t: Float[Tensor, " i"]) -> Float[Tensor, "i d"]:
+        return self.fc2(F.silu(self.fc1(timestep_sinusoid(t).to(self.fc1.weight.dtype))))
+
+
+class Connector(nn.Module):
+    """From the ViT's width to the decoder's."""
+
+    def __init__(self, vit_width: int, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(vit_width, width)
+        self.fc2 = nn.Linear(width, width)
+
+    def forward(self, features: Float[Tensor, "v x"]) -> Float[Tensor, "v d"]:
+        return self.fc2(F.gelu(self.fc1(features), approximate="tanh"))
+
+
+def position_table(side: int, width: int) -> Float[Tensor, "g d"]:
+    """Fixed sine-cosine table of a `side` x `side` grid; entry row * side + column is [E(column) | E(row)]. Float64 inside."""
+    frequencies = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    angles = torch.arange(side, dtype=torch.float64)[:, None] * frequencies
+    line = torch.cat((angles.sin(), angles.cos()), dim=-1)
+    columns = line[None].expand(side, -1, -1)
+    rows = line[:, None].expand(-1, side, -1)
+    return torch.cat((columns, rows), dim=-1).reshape(side * side, width).float()
