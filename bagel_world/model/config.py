@@ -133,6 +133,8 @@ class Capabilities(Own):
     """It can paint the next frame."""
     write: bool = True
     """It can answer questions and write thoughts."""
+    vit: bool = True
+    """Its ViT was trained: frames can be compared by ViT features, and contexts can show it frames."""
 
 
 class WorldDefaults(Own):

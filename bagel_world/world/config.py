@@ -1,0 +1,145 @@
+"""How to sample and how much to remember: SamplingConfig, GuidanceConfig, ContextConfig, and the presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bagel_world.errors import ConfigError, UnknownNameError, nearest
+
+
+See = Literal["latents", "vit", "both"]
+"""Frames as clean latents, as ViT tokens, or as both (latents first)."""
+
+
+class _Setting(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GuidanceConfig(_Setting):
+    """Classifier-free guidance on text and image; off by default."""
+
+    text_scale: float = Field(1.0, ge=0)
+    """Strength of the last text; 1 switches guidance off, that of images too."""
+    image_scale: float = Field(1.0, ge=0)
+    """Strength of the images; 1 switches it off."""
+    interval: tuple[float, float] = (0.0, 1.0)
+    """Guidance acts where interval[0] < t <= interval[1]; elsewhere its forward is not paid either."""
+    renorm: Literal["global", "channel", "text_channel"] = "global"
+    """Which norms are compared when a guided velocity is scaled back."""
+    renorm_min: float = Field(0.0, ge=0, le=1)
+    """Least factor of that; 1 switches it off."""
+
+    def active(self, t: float) -> bool:
+        """Whether guidance acts at this timestep."""
+        low, high = self.interval
+        return self.text_scale > 1 and low < t <= high
+
+
+class SamplingConfig(_Setting):
+    """How one frame is painted."""
+
+    evaluations: int = Field(49, ge=1, le=1000)
+    """Model calls per frame. The published `num_timesteps` N gives N - 1."""
+    shift: float = Field(3.0, gt=0)
+    """Timestep shift; above 1 more steps are spent near the noise."""
+    solver: Literal["euler", "ab2", "ab3"] = "euler"
+    """Euler, or Adams-Bashforth of order 2 or 3 (same cost per step, smaller error)."""
+    guidance: GuidanceConfig = GuidanceConfig()
+
+    @property
+    def order(self) -> int:
+        """Velocities that a solver step joins."""
+        return {"euler": 1, "ab2": 2, "ab3": 3}[self.solver]
+
+
+class WritingConfig(_Setting):
+    """How text is generated."""
+
+    max_tokens: int = Field(256, ge=1)
+    """Longest answer or thought, in tokens."""
+    temperature: float = Field(0.0, ge=0)
+    """0 takes the likeliest token; above, tokens are drawn from softmax(logits / temperature)."""
+
+
+class ContextConfig(_Setting):
+    """What a context shows the model, and how much of the past it keeps."""
+
+    see: See = "both"
+    """How frames are fed. Dynamics need latents, answers need the ViT."""
+    max_frames: int = Field(16, ge=1)
+    """Frames in a context. When one more comes, old ones leave, down to `keep_frames`."""
+    keep_frames: int = Field(8, ge=1)
+    """Frames that stay when frames leave, the new one included."""
+    sinks: int = Field(0, ge=0)
+    """First frames that never leave; they count among `keep_frames`."""
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if not self.sinks < self.keep_frames <= self.max_frames:
+            raise ValueError(
+                f"expected sinks < keep_frames <= max_frames, got {self.sinks}, {self.keep_frames}, {self.max_frames}"
+            )
+        return self
+
+
+SAMPLING_PRESETS: dict[str, dict[str, Any]] = {
+    "exact": {"guidance": {"text_scale": 4.0, "image_scale": 2.0, "renorm": "text_channel"}},
+    "fast": {"evaluations": 8, "solver": "ab2", "guidance": {"text_scale": 4.0, "interval": (0.4, 1.0)}},
+}
+"""Sampling by name where a checkpoint does not bring its own under that name; "exact" is the published edit sampler."""
+
+S = TypeVar("S", bound=_Setting)
+
+
+def read_setting(kind: type[S], *layers: Mapping[str, Any]) -> S:
+    """A setting from layers of plain values; later layers win, nested settings are merged.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known name) or a value out of range.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer)
+    try:
+        return kind.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(f"{kind.__name__} cannot be read: {'; '.join(_complaint(kind, each) for each in error.errors())}") from error
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _complaint(kind: type[BaseModel], error: Any) -> str:
+    path = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        fields = list(kind.model_fields) + list(GuidanceConfig.model_fields if kind is SamplingConfig else ())
+        return f"there is no setting {path!r}. {nearest(str(error['loc'][-1]), fields)}"
+    return f"{path or kind.__name__}: {error['msg']}, got {error['input']!r:.80}"
+
+
+def read_sampling(sampling: str | Mapping[str, Any] | None, own: Mapping[str, Mapping[str, Any]]) -> SamplingConfig:
+    """The sampling settings a user asked for.
+
+    Args:
+        sampling: a preset name, a plain dict over the default, or None for the default.
+        own: presets of the checkpoint by name; "default" is what it wants to be used with.
+
+    Raises:
+        UnknownNameError: no such preset.
+        ConfigError: a setting that is unknown or out of range.
+    """
+    default = own.get("default", {})
+    if sampling is None or isinstance(sampling, Mapping):
+        return read_setting(SamplingConfig, default, sampling or {})
+    presets = {**SAMPLING_PRESETS, **own}
+    if not isinstance(sampling, str) or sampling not in presets:
+        raise UnknownNameError(f"There is no sampling preset {sampling!r}. {nearest(str(sampling), presets)}")
+    return read_setting(SamplingConfig, presets[sampling])

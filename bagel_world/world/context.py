@@ -1,0 +1,263 @@
+"""Context: what has been seen and said, as a value.
+
+`observe` and `say` only validate and record; the model runs when somebody imagines or asks. What it computed is remembered by
+the node that each event hangs on, so that every context that shares a past shares its keys and values too. Three branches hang
+on a node, for guidance: the full one; the one without the last text, which is a prefix of the full one; and the one without
+images, which is computed when it is first needed.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from bagel_world.errors import ActionError, StateError
+from bagel_world.images import ImageLike, read_image
+from bagel_world.model.cache import KVCache
+from bagel_world.model.config import BagelConfig
+from bagel_world.model.tokenizer import Tokenizer
+from bagel_world.types import Frame, Thought
+from bagel_world.world.config import ContextConfig, See
+
+MAX_TEXT_TOKENS = 8192
+"""Longest text that may enter a context, in tokens."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A frame, after the VAE's resize rule; with `noise` its latents are sampled, otherwise they are the posterior mean."""
+
+    frame: Frame
+    tokens: int
+    see: See
+    noise: Float[Tensor, "z h w"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A text and its ids. A thought enters the full branch only, and leaves with its frame."""
+
+    text: str
+    ids: tuple[int, ...]
+    thought: bool = False
+
+    @property
+    def tokens(self) -> int:
+        return len(self.ids)
+
+
+Event = Seen | Said
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A past to continue from: its keys and values, and the next rotary position."""
+
+    cache: KVCache = KVCache()
+    position: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An event behind its parent, and what the model made of the way here (None until it ran).
+
+    `cut` says that a run of computation ended here: a restored context replays the same runs, hence the same bits.
+    """
+
+    parent: Node | None
+    event: Event | None
+    full: Branch | None = None
+    no_image: Branch | None = None
+    cut: bool = False
+
+    @property
+    def no_text(self) -> Branch:
+        """The branch without the last text."""
+        assert self.full is not None
+        if self.parent is None or not isinstance(self.event, Said):
+            return self.full
+        if self.event.thought:
+            return self.parent.no_text
+        assert self.parent.full is not None
+        return self.parent.full
+
+
+def _root() -> Node:
+    return Node(parent=None, event=None, full=Branch(), no_image=Branch())
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a checkpoint reads frames and texts: everything a context needs to validate and count."""
+
+    config: BagelConfig
+    tokenizer: Tokenizer
+    settings: ContextConfig
+
+    def seen(self, image: ImageLike, generator: torch.Generator | None = None, see: See | None = None) -> Seen:
+        """The event of seeing an image; `generator` draws the noise of its latents, `see` overrides the settings."""
+        see = see or self.settings.see
+        frame = self.config.world.transforms.vae.apply(read_image(image))
+        height, width = frame.shape[:2]
+        tokens, noise = 0, None
+        if see != "vit":
+            tokens += (height // self.config.latent_stride) * (width // self.config.latent_stride) + 2
+        if see != "latents":
+            vit_width, vit_height = self.config.world.transforms.vit.size(width, height)
+            tokens += (vit_height * vit_width) // self.config.vit_config.patch_size**2 + 2
+        if generator is not None:
+            vae = self.config.vae_config
+            noise = torch.randn((vae.z_channels, height // vae.downsample, width // vae.downsample), generator=generator)
+        return Seen(frame, tokens, see, noise)
+
+    def said(self, text: str, *, thought: bool = False) -> Said:
+        """The event of saying a text."""
+        if not isinstance(text, str):
+            raise ActionError(f"Expected a text (str), got {type(text).__name__}: {text!r:.80}.")
+        if not text.strip():
+            raise ActionError("Expected a text with words in it, got an empty one. Say what to do, or what to ask.")
+        # A token covers a few dozen characters at most; the cheap test spares tokenizing what is hopeless.
+        ids = self.tokenizer.encode(text) if len(text) <= 16 * MAX_TEXT_TOKENS else ()
+        if not ids or len(ids) > MAX_TEXT_TOKENS:
+            raise ActionError(f"Expected a text of at most {MAX_TEXT_TOKENS} tokens, got {len(text)} characters. Say it shorter.")
+        return Said(text, ids, thought)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """What has been seen and said so far. Every method returns a new context; none changes this one."""
+
+    reader: Reader
+    prompt: Said | None = None
+    events: tuple[Event, ...] = ()
+    dropped_frames: int = 0
+    node: Node = field(default_factory=_root)
+
+    def observe(self, frame: ImageLike, *, generator: torch.Generator | None = None) -> Context:
+        """This context with one more frame.
+
+        Args:
+            frame: array, Pillow image, path or bytes; brought to the checkpoint's size by its resize rule.
+            generator: samples the autoencoder's posterior, as the published program does; its mean is taken where None.
+
+        Raises:
+            ImageError: not an image.
+        """
+        return self.append(self.reader.seen(frame, generator))
+
+    def say(self, text: str | Thought) -> Context:
+        """This context with one more text: an action, an instruction, a question; or with a thought of its own.
+
+        Raises:
+            ActionError: not a text, empty, or endless.
+        """
+        if isinstance(text, Thought):
+            return self.append(self.reader.said(text.text, thought=True))
+        return self.append(self.reader.said(text))
+
+    def fork(self) -> Context:
+        """An independent continuation. A context is a value, so this costs nothing."""
+        return replace(self)
+
+    def append(self, event: Event) -> Context:
+        """This context with one more event; where that is a frame too many, old frames leave."""
+        if isinstance(event, Seen) and len(self.frames) >= self.reader.settings.max_frames:
+            return self._evicted().append(event)
+        return replace(self, events=(*self.events, event), node=Node(self.node, event))
+
+    def _evicted(self) -> Context:
+        """This context without its old frames, and what was said and thought at them; to be encoded anew from position 0."""
+        settings = self.reader.settings
+        starts = [place for place, event in enumerate(self.events) if isinstance(event, Seen)]
+        turns = [self.events[start:end] for start, end in zip(starts, [*starts[1:], len(self.events)], strict=True)]
+        recent = settings.keep_frames - 1 - settings.sinks
+        kept = turns[: settings.sinks] + (turns[len(turns) - recent :] if recent else [])
+        events = tuple(event for turn in kept for event in turn)
+        return rebuild(self.reader, self.prompt, events, self.dropped_frames + len(turns) - len(kept))
+
+    def with_prompt(self, prompt: str) -> Context:
+        """This context as if it had begun with another prompt; to be encoded anew."""
+        return rebuild(self.reader, self.reader.said(prompt), self.events, self.dropped_frames)
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames a prediction would be conditioned on, oldest first; uint8 (height, width, 3)."""
+        return tuple(event.frame for event in self.events if isinstance(event, Seen))
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens a prediction would be conditioned on."""
+        return sum(event.tokens for event in self.events) + (self.prompt.tokens if self.prompt else 0)
+
+    def get_state(self) -> dict[str, Any]:
+        """JSON values and uint8 / float32 arrays from which `restore` rebuilds this context, run by run."""
+        events, arrays = [], {}
+        cuts = [node.cut for node in _path(self.node)]
+        for place, event in enumerate(self.events):
+            if isinstance(event, Seen):
+                events.append({"kind": "frame", "see": event.see})
+                arrays[f"frame{place}"] = _to_png(event.frame)
+                if event.noise is not None:
+                    arrays[f"noise{place}"] = event.noise.numpy()
+            else:
+                events.append({"kind": "thought" if event.thought else "text", "text": event.text})
+        prompt = self.prompt.text if self.prompt else None
+        return {"prompt": prompt, "events": events, "dropped_frames": self.dropped_frames, "cuts": cuts, **arrays}
+
+
+def restore(reader: Reader, state: dict[str, Any]) -> Context:
+    """The context whose `get_state` gave this value.
+
+    Raises:
+        StateError: not such a value.
+    """
+    try:
+        events = tuple(_restored(reader, place, event, state) for place, event in enumerate(state["events"]))
+        prompt = None if state["prompt"] is None else reader.said(state["prompt"])
+        return rebuild(reader, prompt, events, int(state["dropped_frames"]), [bool(cut) for cut in state["cuts"]])
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise StateError(f"This is not the state of a context of this world: {error!r}. Use what get_state returned.") from error
+
+
+def _restored(reader: Reader, place: int, event: dict[str, Any], state: dict[str, Any]) -> Event:
+    if event["kind"] != "frame":
+        return reader.said(event["text"], thought=event["kind"] == "thought")
+    picture = Image.open(io.BytesIO(np.asarray(state[f"frame{place}"]).tobytes())).convert("RGB")
+    seen = reader.seen(np.asarray(picture), see=event["see"])
+    noise = state.get(f"noise{place}")
+    return seen if noise is None else replace(seen, noise=torch.from_numpy(np.asarray(noise)))
+
+
+def rebuild(
+    reader: Reader, prompt: Said | None, events: tuple[Event, ...], dropped_frames: int, cuts: list[bool] | None = None
+) -> Context:
+    """A context of these events on a fresh root."""
+    node = _root()
+    chain: tuple[Event, ...] = events if prompt is None else (prompt, *events)
+    if cuts is not None and len(cuts) != len(chain):
+        raise ValueError(f"expected {len(chain)} cuts, got {len(cuts)}")
+    for place, event in enumerate(chain):
+        node = Node(node, event, cut=bool(cuts and cuts[place]))
+    return Context(reader, prompt, events, dropped_frames, node)
+
+
+def _path(node: Node) -> list[Node]:
+    """The nodes from the root's first child to this one."""
+    path = []
+    while node.parent is not None:
+        path.append(node)
+        node = node.parent
+    return path[::-1]
+
+
+def _to_png(frame: Frame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, format="PNG")
+    return np.frombuffer(buffer.getvalue(), dtype=np.uint8)

@@ -1,0 +1,167 @@
+"""The two loops: `generate_latents` over denoising steps, `generate_ids` over tokens. Both batched over contexts.
+
+They start from branches that are already computed, and never change them: what they add lives in a workspace of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bagel_world.model.cache import Workspace
+from bagel_world.model.checkpoint import Checkpoint
+from bagel_world.model.flow import guide, multistep_weights, time_grid
+from bagel_world.model.packing import LatentSegment, Packed, TextSegment, pack
+from bagel_world.world.config import SamplingConfig, WritingConfig
+from bagel_world.world.context import Branch
+
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canvas:
+    """One image to be painted, and the pasts it is painted from.
+
+    Attributes:
+        noise: the start, [rows * columns, latent size].
+        grid: (rows, columns).
+        full: the whole context.
+        no_text: the context without its last text; needed for guidance.
+        no_image: the context without images; needed for image guidance.
+    """
+
+    noise: Float[Tensor, "t z"]
+    grid: Grid
+    full: Branch
+    no_text: Branch | None = None
+    no_image: Branch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One shape of forward: these branches of all canvases, ready to be run at any timestep."""
+
+    packed: Packed
+    space: Workspace
+    copies: int
+
+    @classmethod
+    def over(cls, checkpoint: Checkpoint, canvases: Sequence[Canvas], branches: Sequence[Branch]) -> _Pass:
+        bagel = checkpoint.bagel
+        copies = len(branches) // len(canvases)
+        samples = [[LatentSegment(tokens=canvas.noise, grid=canvas.grid, noised=True)] for canvas in canvases] * copies
+        packed = pack(samples, checkpoint.rules, positions=[branch.position for branch in branches], device=bagel.device)
+        space = Workspace(
+            [branch.cache for branch in branches], bagel.cache_shape, max(packed.lengths), bagel.device, bagel.dtype
+        )
+        return cls(packed, space, copies)
+
+
+def generate_latents(
+    checkpoint: Checkpoint, canvases: Sequence[Canvas], sampling: SamplingConfig, *, steps: list[tuple[float, Tensor, Tensor]] | None = None
+) -> list[Float[Tensor, "t z"]]:
+    """Paint every canvas: from noise at t = 1 to latent tokens at t = 0.
+
+    Args:
+        checkpoint: the model.
+        canvases: one per image.
+        sampling: solver, number of evaluations, guidance.
+        steps: where given, (t, tokens entering the step, guided velocity) of every step is appended; tokens of all canvases
+            back to back.
+    """
+    guidance = sampling.guidance
+    times = time_grid(sampling.evaluations, sampling.shift).tolist()
+    plain = _Pass.over(checkpoint, canvases, [canvas.full for canvas in canvases])
+    guided = _guided_pass(checkpoint, canvases, sampling) if any(map(guidance.active, times[:-1])) else None
+    bagel, counts = checkpoint.bagel, [len(canvas.noise) for canvas in canvases]
+    plans = {id(each): bagel.plan(each.packed, each.space) for each in (plain, guided) if each is not None}
+    x = torch.cat([canvas.noise for canvas in canvases]).to(bagel.device)
+    velocities: list[Tensor] = []
+    for place, t in enumerate(times[:-1]):
+        run = guided if guided is not None and guidance.active(t) else plain
+        packed = replace(run.packed, latents=x.repeat(run.copies, 1), timesteps=torch.full_like(run.packed.timesteps, t))
+        velocity = bagel.velocity(packed, run.space, plan=plans[id(run)])
+        if run.copies > 1:
+            velocity = _guide(velocity.chunk(run.copies), counts, sampling)
+        if steps is not None:
+            steps.append((t, x.clone(), velocity))
+        velocities = [*velocities, velocity][-sampling.order :]
+        weights = multistep_weights(times[place + 1 - len(velocities) : place + 1], times[place + 1])
+        for weight, each in zip(weights, velocities, strict=True):
+            x = x + weight * each
+    return list(x.split(counts))
+
+
+def _guided_pass(checkpoint: Checkpoint, canvases: Sequence[Canvas], sampling: SamplingConfig) -> _Pass:
+    """All branches of all canvases in one forward: every full one, every one without text, every one without images."""
+    names = ("full", "no_text", "no_image") if sampling.guidance.image_scale > 1 else ("full", "no_text")
+    branches = [getattr(canvas, name) for name in names for canvas in canvases]
+    if any(branch is None for branch in branches):
+        raise ValueError("Guidance needs the branches without text and, with image_scale > 1, without images.")
+    return _Pass.over(checkpoint, canvases, branches)
+
+
+def _guide(velocities: Sequence[Float[Tensor, "s z"]], counts: Sequence[int], sampling: SamplingConfig) -> Float[Tensor, "s z"]:
+    """Guide image by image: the global norm is that of one image, whatever shares the batch."""
+    guidance = sampling.guidance
+    parts = zip(*(velocity.split(counts) for velocity in velocities), strict=True)
+    return torch.cat(
+        [
+            guide(
+                *branches,
+                text_scale=guidance.text_scale,
+                image_scale=guidance.image_scale,
+                renorm=guidance.renorm,
+                renorm_min=guidance.renorm_min,
+            )
+            for branches in parts
+        ]
+    )
+
+
+def generate_ids(
+    checkpoint: Checkpoint, branches: Sequence[Branch], writing: WritingConfig, *, generators: Sequence[torch.Generator] | None = None
+) -> list[tuple[int, ...]]:
+    """Write behind every branch, until the end mark or the token limit.
+
+    Args:
+        checkpoint: the model.
+        branches: one per text.
+        writing: limit and temperature.
+        generators: one per text, on the CPU; needed for a temperature above 0.
+
+    Returns:
+        The new ids of every text, without begin and end marks.
+    """
+    bagel, tokenizer = checkpoint.bagel, checkpoint.tokenizer
+    if writing.temperature > 0 and generators is None:
+        raise ValueError("Sampling text at a temperature above 0 needs one generator per context.")
+    space = Workspace([branch.cache for branch in branches], bagel.cache_shape, writing.max_tokens, bagel.device, bagel.dtype)
+    fed = [tokenizer.begin] * len(branches)
+    written: list[list[int]] = [[] for _ in branches]
+    finished = [False] * len(branches)
+    for step in range(writing.max_tokens):
+        positions = [branch.position + step for branch in branches]
+        packed = pack([[TextSegment(ids=(each,))] for each in fed], checkpoint.rules, positions=positions, device=bagel.device)
+        logits = bagel.logits(bagel.hidden(packed, space).understand)
+        space.grow(1)
+        fed = _choose(logits, writing.temperature, generators)
+        for row, token in enumerate(fed):
+            finished[row] = finished[row] or token == tokenizer.end
+            if not finished[row]:
+                written[row].append(token)
+        if all(finished):
+            break
+    return [tuple(ids) for ids in written]
+
+
+def _choose(logits: Float[Tensor, "b y"], temperature: float, generators: Sequence[torch.Generator] | None) -> list[int]:
+    """The next id of every row; each row draws from its own generator."""
+    if temperature == 0 or generators is None:
+        return logits.argmax(-1).tolist()
+    chances = torch.softmax(logits.float() / temperature, dim=-1).cpu()
+    return [int(torch.multinomial(row, 1, generator=each)) for row, each in zip(chances, generators, strict=True)]
