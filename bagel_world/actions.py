@@ -49,7 +49,9 @@ def action_from_text(text: object, words: tuple[str, ...] = ()) -> Action:
     try:
         stripped.encode()
     except UnicodeEncodeError as error:
-        raise ActionError(f"Expected text that can be written as UTF-8, got {stripped!r:.80} ({error.reason}). Retype it.") from error
+        raise ActionError(
+            f"Expected text that can be written as UTF-8, got {stripped!r:.80} ({error.reason}). Retype it."
+        ) from error
     lowered = {word.lower(): place for place, word in enumerate(words)}
     place = lowered.get(stripped.lower())
     return Action(text=stripped) if place is None else Action(text=words[place], id=place)

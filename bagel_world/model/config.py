@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -52,7 +52,7 @@ class TextConfig(Published):
     rope_scaling: None = None
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Self:
+    def _heads_divide(self) -> TextConfig:
         if self.hidden_size % self.num_attention_heads or self.head_size % 2:
             raise ValueError(f"hidden_size {self.hidden_size} must be an even multiple of num_attention_heads {self.num_attention_heads}")
         if self.num_attention_heads % self.num_key_value_heads:
@@ -81,7 +81,7 @@ class VitConfig(Published):
     hidden_act: Literal["gelu_pytorch_tanh"] = "gelu_pytorch_tanh"
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Self:
+    def _heads_divide(self) -> VitConfig:
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of num_attention_heads {self.num_attention_heads}")
         return self
@@ -111,7 +111,7 @@ class VaeConfig(Published):
     shift_factor: float = 0.1159
 
     @model_validator(mode="after")
-    def _levels_fit(self) -> Self:
+    def _levels_fit(self) -> VaeConfig:
         if self.downsample != 2 ** (len(self.ch_mult) - 1):
             raise ValueError(f"ch_mult {self.ch_mult} halves the image {len(self.ch_mult) - 1} times, but downsample says {self.downsample}")
         if any(self.ch * multiple % 32 for multiple in self.ch_mult):

@@ -1,0 +1,169 @@
+"""Where a walk begins: what a reset asks for, read and checked before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bagel_world.actions import action_from_id, action_from_text
+from bagel_world.errors import ConfigError, nearest
+from bagel_world.images import center_crop, read_image
+from bagel_world.types import Episode, Frame
+from bagel_world.world.protocol import Context, World
+from bagel_world.world.scoring import Goal
+
+RESET_OPTIONS = ("image", "goal_image", "goal_text", "prompt", "history", "state")
+"""What `reset(options=...)` understands."""
+
+MAX_PROMPT_LENGTH = 8192
+"""Longest prompt, in characters."""
+
+_BEGINNINGS = ("image", "history", "state")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class History:
+    """Frames at the world's size and the words between them.
+
+    Attributes:
+        frames: n + 1 frames, n from 0 on.
+        words: n texts.
+    """
+
+    frames: tuple[Frame, ...]
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Start:
+    """What a reset asks for.
+
+    Attributes:
+        history: the past to begin with; None means one of the starting episodes.
+        goal: what is to be reached.
+        prompt: the text that opens the context.
+        state: a saved state that takes the place of all the others.
+    """
+
+    history: History | None = None
+    goal: Goal = field(default_factory=Goal)
+    prompt: str | None = None
+    state: Any = None
+
+
+def fit_image(image: Any, frame_size: tuple[int, int]) -> Frame:
+    """Any image as a frame of this size: cropped around its center to the aspect, then resized (bicubic, antialiased).
+
+    Raises:
+        ImageError: not an image.
+    """
+    cropped = center_crop(read_image(image), frame_size)
+    if cropped.shape[:2] == frame_size:
+        return cropped
+    height, width = frame_size
+    return np.array(Image.fromarray(cropped).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def read_options(options: Mapping[str, Any] | None, defaults: Mapping[str, Any], world: World) -> Start:
+    """What these reset options ask for.
+
+    Args:
+        options: the caller's; may be None.
+        defaults: the environment's own; a beginning (image, history or state) of the caller's replaces that of the defaults.
+        world: gives the frame size and the action words.
+
+    Raises:
+        ConfigError: an unknown option, two beginnings at once, or a malformed one.
+        ImageError: an image that cannot be read.
+        ActionError: an action of the history, or a goal in words, that cannot be read.
+    """
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    _check_names(given)
+    _check_names(defaults)
+    if any(name in given for name in _BEGINNINGS):
+        defaults = {name: value for name, value in defaults.items() if name not in _BEGINNINGS}
+    if "state" in given:
+        if len(given) > 1:
+            raise ConfigError(f"A state brings everything with it, got also {sorted(set(given) - {'state'})}. Pass it alone.")
+        return Start(state=given["state"])
+    merged = {**defaults, **given}
+    return Start(
+        history=_read_history(merged, world),
+        goal=_read_goal(merged, world.frame_size),
+        prompt=_read_prompt(merged.get("prompt")),
+        state=merged.get("state"),
+    )
+
+
+def read_starts(starts: Sequence[Any], world: World, start_frames: int) -> tuple[History, ...]:
+    """The first frames of every starting episode; a single image is an episode of one frame."""
+    size = world.frame_size
+    histories = []
+    for start in starts:
+        if isinstance(start, Episode):
+            frames = tuple(fit_image(frame, size) for frame in start.frames[:start_frames])
+            histories.append(History(frames=frames, words=tuple(action.text for action in start.actions[: len(frames) - 1])))
+        else:
+            histories.append(History(frames=(fit_image(start, size),)))
+    return tuple(histories)
+
+
+def begin_context(world: World, history: History, prompt: str | None) -> Context:
+    """A context that has seen and done what the history holds."""
+    context = world.begin(prompt).observe(history.frames[0])
+    for word, frame in zip(history.words, history.frames[1:], strict=True):
+        context = context.say(word).observe(frame)
+    return context
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name not in RESET_OPTIONS:
+            raise ConfigError(f"There is no reset option {name!r}. {nearest(str(name), RESET_OPTIONS)}")
+    beginnings = [name for name in _BEGINNINGS if name in options]
+    if len(beginnings) > 1:
+        raise ConfigError(f"An episode begins with one of {', '.join(_BEGINNINGS)}, got {' and '.join(beginnings)}. Keep one.")
+
+
+def _read_goal(options: Mapping[str, Any], size: tuple[int, int]) -> Goal:
+    image, text = options.get("goal_image"), options.get("goal_text")
+    return Goal(
+        image=None if image is None else fit_image(image, size), text=None if text is None else action_from_text(text).text
+    )
+
+
+def _read_prompt(prompt: Any) -> str | None:
+    if prompt is None:
+        return None
+    if not isinstance(prompt, str) or not prompt.strip() or len(prompt) > MAX_PROMPT_LENGTH:
+        raise ConfigError(f"Expected a prompt of 1..{MAX_PROMPT_LENGTH} characters of text, got {prompt!r:.80}.")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"Expected a prompt that can be written as UTF-8, got {prompt!r:.80} ({error.reason}).") from error
+    return prompt
+
+
+def _read_history(options: Mapping[str, Any], world: World) -> History | None:
+    if "image" in options:
+        return History(frames=(fit_image(options["image"], world.frame_size),))
+    if "history" not in options:
+        return None
+    history = options["history"]
+    if isinstance(history, Episode):
+        history = {"frames": history.frames, "actions": [action.text for action in history.actions]}
+    if not isinstance(history, Mapping) or set(history) != {"frames", "actions"}:
+        raise ConfigError(f"Expected history as {{'frames': [...], 'actions': [...]}} or an Episode, got {history!r:.80}.")
+    frames, actions = list(history["frames"]), list(history["actions"])
+    if not frames or len(actions) != len(frames) - 1:
+        raise ConfigError(f"Expected n + 1 frames and n actions in a history, got {len(frames)} frames, {len(actions)} actions.")
+    words = tuple(_word_of(action, world.action_words) for action in actions)
+    return History(frames=tuple(fit_image(frame, world.frame_size) for frame in frames), words=words)
+
+
+def _word_of(action: Any, words: tuple[str, ...]) -> str:
+    return (action_from_text(action, words) if isinstance(action, str) else action_from_id(action, words)).text
