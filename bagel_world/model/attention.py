@@ -10,10 +10,10 @@ where that costs twice the time. On CUDA a training pack goes through flex atten
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -131,8 +131,8 @@ def plan_flex(layouts: Sequence[Layout], order: Int[Tensor, " s"]) -> Plan:
     sample = torch.repeat_interleave(torch.arange(len(parts)), torch.tensor([len(number) for number, _, _ in parts]))
     offsets = torch.tensor([0, *(len(layout) for layout in layouts)]).cumsum(0)
     number = torch.cat([each for each, _, _ in parts]) + offsets[sample]
-    tables = [each.to(order.device) for each in (sample, number, torch.cat([w for _, w, _ in parts]), torch.cat([n for _, _, n in parts]))]
-    sample, number, whole, noise = tables
+    whole, noise = torch.cat([each for _, each, _ in parts]), torch.cat([each for _, _, each in parts])
+    sample, number, whole, noise = (each.to(order.device) for each in (sample, number, whole, noise))
 
     def may_see(batch: Tensor, head: Tensor, q: Tensor, k: Tensor) -> Tensor:
         del batch, head
@@ -175,7 +175,7 @@ def attend_dense(
 
 
 @lru_cache(maxsize=1)
-def _compiled_flex():  # noqa: ANN202 - torch's own compiled callable
+def _compiled_flex() -> Callable[..., Any]:
     return torch.compile(flex_attention, dynamic=False)
 
 
@@ -188,9 +188,7 @@ def attend_blocks(
     return out.transpose(1, 2)
 
 
-def attend(
-    q: Float[Tensor, "s n e"], k: Float[Tensor, "s m e"], v: Float[Tensor, "s m e"], plan: Plan
-) -> Float[Tensor, "s n e"]:
+def attend(q: Float[Tensor, "s n e"], k: Float[Tensor, "s m e"], v: Float[Tensor, "s m e"], plan: Plan) -> Float[Tensor, "s n e"]:
     """Attention of a pack over itself; tokens come and go in the order of computation."""
     outputs = []
     for group in plan.groups:

@@ -42,6 +42,7 @@ class Bagel(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.embed_tokens.weight.device
 
     @property

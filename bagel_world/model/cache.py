@@ -140,7 +140,10 @@ class Workspace:
         self, layer: int, q: Float[Tensor, "s n e"], k: Float[Tensor, "s m e"], v: Float[Tensor, "s m e"], plan: Plan
     ) -> Float[Tensor, "s n e"]:
         """Attention of a pack over its caches and itself; writes the pack's keys and values behind them."""
-        outputs = [self._attend_group(layer, *(each[group.places] for each in (q, k, v)), group).flatten(0, 1) for group in plan.groups]
+        outputs = []
+        for group in plan.groups:
+            rows = (each[group.places] for each in (q, k, v))
+            outputs.append(self._attend_group(layer, *rows, group).flatten(0, 1))
         joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return joined if plan.back is None else joined[plan.back]
 

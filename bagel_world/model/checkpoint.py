@@ -153,7 +153,8 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CheckpointError(f"Expected a checkpoint folder at {folder}, found {'a file' if folder.exists() else 'nothing'}.")
+        found = "a file" if folder.exists() else "nothing"
+        raise CheckpointError(f"Expected a checkpoint folder at {folder}, found {found}.")
     config = BagelConfig.from_folder(folder)
     tokenizer = Tokenizer.from_folder(folder)
     if len(tokenizer) > config.llm_config.vocab_size:
@@ -224,10 +225,14 @@ def save(folder: str | Path, *, config: BagelConfig, bagel: Bagel, vae: Vae, tok
         folder.mkdir(parents=True, exist_ok=True)
         config.to_folder(folder)
         tokenizer.to_folder(folder)
-        save_tensors(folder / WEIGHTS_FILE, {name: value.to(torch.bfloat16) for name, value in published_parameters(bagel).items()})
+        save_tensors(
+            folder / WEIGHTS_FILE, {name: value.to(torch.bfloat16) for name, value in published_parameters(bagel).items()}
+        )
         save_tensors(folder / VAE_FILE, {name: value.float() for name, value in vae.named_parameters()})
     except OSError as error:
-        raise CheckpointError(f"The checkpoint could not be written to {folder}: {error}. Free some space and save again.") from error
+        raise CheckpointError(
+            f"The checkpoint could not be written to {folder}: {error}. Free some space and save again."
+        ) from error
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -54,15 +54,19 @@ class TextConfig(Published):
     @model_validator(mode="after")
     def _heads_divide(self) -> TextConfig:
         if self.hidden_size % self.num_attention_heads or self.head_size % 2:
-            raise ValueError(f"hidden_size {self.hidden_size} must be an even multiple of num_attention_heads {self.num_attention_heads}")
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be an even multiple of num_attention_heads {self.num_attention_heads}"
+            )
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} must be a multiple of num_key_value_heads {self.num_key_value_heads}"
+                f"num_attention_heads {self.num_attention_heads} must be a multiple of "
+                f"num_key_value_heads {self.num_key_value_heads}"
             )
         return self
 
     @property
     def head_size(self) -> int:
+        """Numbers per head."""
         return self.hidden_size // self.num_attention_heads
 
 
@@ -83,7 +87,9 @@ class VitConfig(Published):
     @model_validator(mode="after")
     def _heads_divide(self) -> VitConfig:
         if self.hidden_size % self.num_attention_heads:
-            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of num_attention_heads {self.num_attention_heads}")
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be a multiple of num_attention_heads {self.num_attention_heads}"
+            )
         return self
 
     @property
@@ -113,9 +119,13 @@ class VaeConfig(Published):
     @model_validator(mode="after")
     def _levels_fit(self) -> VaeConfig:
         if self.downsample != 2 ** (len(self.ch_mult) - 1):
-            raise ValueError(f"ch_mult {self.ch_mult} halves the image {len(self.ch_mult) - 1} times, but downsample says {self.downsample}")
+            raise ValueError(
+                f"ch_mult {self.ch_mult} halves the image {len(self.ch_mult) - 1} times, but downsample says {self.downsample}"
+            )
         if any(self.ch * multiple % 32 for multiple in self.ch_mult):
-            raise ValueError(f"every width ch * ch_mult must be a multiple of the 32 norm groups, got ch {self.ch} and ch_mult {self.ch_mult}")
+            raise ValueError(
+                f"every width ch * ch_mult must be a multiple of the 32 norm groups, got ch {self.ch} and ch_mult {self.ch_mult}"
+            )
         return self
 
 
@@ -195,7 +205,9 @@ class BagelConfig(Published):
             if path.exists():
                 whole[part] = {**whole.get(part, {}), **_read_json(path)}
             elif part not in whole:
-                raise CheckpointError(f"Expected {path.name} in the checkpoint folder {folder}, found none. Is this a BAGEL folder?")
+                raise CheckpointError(
+                    f"Expected {path.name} in the checkpoint folder {folder}, found none. Is this a BAGEL folder?"
+                )
         if (folder / OWN_FILE).exists():
             whole["world"] = _read_json(folder / OWN_FILE)
         try:
@@ -285,7 +297,9 @@ def _small(width: int, layers: int, heads: int, vocabulary: int, pixels: int, au
 
 PRESETS: dict[str, dict[str, Any]] = {
     "bagel-7b-mot": _published(),
-    "nano": _small(192, 6, 4, 512, 64, {"ch": 32, "ch_mult": [1, 1, 2, 4], "num_res_blocks": 1, "scale_factor": 1.0, "shift_factor": 0.0}),
+    "nano": _small(
+        192, 6, 4, 512, 64, {"ch": 32, "ch_mult": [1, 1, 2, 4], "num_res_blocks": 1, "scale_factor": 1.0, "shift_factor": 0.0}
+    ),
     "tiny": _small(48, 2, 2, 512, 32, {"ch": 32, "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "z_channels": 4}),
 }
 """Shapes by name: the published model, the one that ships, and one for tests."""

@@ -14,6 +14,7 @@ leads from sequence order to there.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -89,7 +90,9 @@ class PackingRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Packed:
-    """A pack, ready for the model. `t` text and boundary tokens, `v` ViT patches, `l` latent tokens, `s` = t + v + l, `i` latent images.
+    """A pack, ready for the model.
+
+    `t` text and boundary tokens, `v` ViT patches, `l` latent tokens, `s` = t + v + l, `i` latent images.
 
     Attributes:
         layouts: the splits of every sample.
@@ -279,7 +282,7 @@ def pack(
         layouts.append(layout)
         ends.append(end)
     order = torch.empty(writer.length, dtype=torch.long)
-    order[torch.tensor(sum(writer.kinds, []), dtype=torch.long)] = torch.arange(writer.length)
+    order[torch.tensor([*itertools.chain(*writer.kinds)], dtype=torch.long)] = torch.arange(writer.length)
 
     def whole(values: Sequence[int] | Sequence[bool], dtype: torch.dtype = torch.long) -> Tensor:
         return torch.tensor(values, dtype=dtype).to(device)
@@ -287,7 +290,7 @@ def pack(
     return Packed(
         layouts=tuple(layouts),
         order=order.to(device),
-        positions=whole(sum(writer.positions, [])),
+        positions=whole([*itertools.chain(*writer.positions)]),
         ends=tuple(ends),
         text_ids=whole(writer.text_ids),
         vit_patches=torch.cat(writer.patches).to(device) if writer.patches else None,

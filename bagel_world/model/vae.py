@@ -178,7 +178,9 @@ class Vae(nn.Module):
         mean, log_variance = self.encoder(pixels).chunk(2, dim=1)
         return mean, log_variance
 
-    def encode(self, pixels: Float[Tensor, "b 3 h w"], noise: Float[Tensor, "b z h8 w8"] | None = None) -> Float[Tensor, "b z h8 w8"]:
+    def encode(
+        self, pixels: Float[Tensor, "b 3 h w"], noise: Float[Tensor, "b z h8 w8"] | None = None
+    ) -> Float[Tensor, "b z h8 w8"]:
         """Scaled latents: the posterior mean, or mean + std * noise where standard normal `noise` is given."""
         mean, log_variance = self.moments(pixels)
         sample = mean if noise is None else mean + torch.exp(0.5 * log_variance) * noise

@@ -62,7 +62,9 @@ class Vit(nn.Module):
         """Patches plus their learned positions."""
         return self.patch_embedding(patches.to(self.patch_embedding.weight.dtype)) + self.position_embedding(positions)
 
-    def forward(self, patches: Float[Tensor, "v q"], positions: Int[Tensor, " v"], lengths: tuple[int, ...]) -> Float[Tensor, "v d"]:
+    def forward(
+        self, patches: Float[Tensor, "v q"], positions: Int[Tensor, " v"], lengths: tuple[int, ...]
+    ) -> Float[Tensor, "v d"]:
         """Features after the final norm.
 
         Args:

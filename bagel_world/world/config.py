@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bagel_world.errors import ConfigError, UnknownNameError, nearest
 
-
 See = Literal["latents", "vit", "both"]
 """Frames as clean latents, as ViT tokens, or as both (latents first)."""
 
@@ -106,7 +105,8 @@ def read_setting(kind: type[S], *layers: Mapping[str, Any]) -> S:
     try:
         return kind.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(f"{kind.__name__} cannot be read: {'; '.join(_complaint(kind, each) for each in error.errors())}") from error
+        complaints = "; ".join(_complaint(kind, each) for each in error.errors())
+        raise ConfigError(f"{kind.__name__} cannot be read: {complaints}") from error
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Said:
 
     @property
     def tokens(self) -> int:
+        """Number of tokens, marks included."""
         return len(self.ids)
 
 
@@ -60,7 +61,7 @@ Event = Seen | Said
 class Branch:
     """A past to continue from: its keys and values, and the next rotary position."""
 
-    cache: KVCache = KVCache()
+    cache: KVCache = field(default_factory=KVCache)
     position: int = 0
 
 

@@ -62,7 +62,11 @@ class _Pass:
 
 
 def generate_latents(
-    checkpoint: Checkpoint, canvases: Sequence[Canvas], sampling: SamplingConfig, *, steps: list[tuple[float, Tensor, Tensor]] | None = None
+    checkpoint: Checkpoint,
+    canvases: Sequence[Canvas],
+    sampling: SamplingConfig,
+    *,
+    steps: list[tuple[float, Tensor, Tensor]] | None = None,
 ) -> list[Float[Tensor, "t z"]]:
     """Paint every canvas: from noise at t = 1 to latent tokens at t = 0.
 
@@ -124,7 +128,11 @@ def _guide(velocities: Sequence[Float[Tensor, "s z"]], counts: Sequence[int], sa
 
 
 def generate_ids(
-    checkpoint: Checkpoint, branches: Sequence[Branch], writing: WritingConfig, *, generators: Sequence[torch.Generator] | None = None
+    checkpoint: Checkpoint,
+    branches: Sequence[Branch],
+    writing: WritingConfig,
+    *,
+    generators: Sequence[torch.Generator] | None = None,
 ) -> list[tuple[int, ...]]:
     """Write behind every branch, until the end mark or the token limit.
 

@@ -47,8 +47,11 @@ class Prefill:
     def _run(self, runs: Sequence[Run], name: BranchName) -> None:
         """One packed forward over these runs; every node then knows its branch."""
         bagel = self.checkpoint.bagel
-        latents = self._encode([node.event for run in runs for node in run if isinstance(node.event, Seen)]) if name == "full" else {}
-        segments = [[self._segments(node, latents) if name == "full" else _texts(node) for node in run] for run in runs]
+        if name == "full":
+            latents = self._encode([node.event for run in runs for node in run if isinstance(node.event, Seen)])
+            segments = [[self._segments(node, latents) for node in run] for run in runs]
+        else:
+            segments = [[_texts(node) for node in run] for run in runs]
         parents = [_branch(run[0].parent, name) for run in runs]
         packed = pack(
             [[segment for part in parts for segment in part] for parts in segments],
@@ -76,9 +79,11 @@ class Prefill:
     def _encode(self, events: Sequence[Seen]) -> dict[int, Float[Tensor, "z h w"]]:
         """Latents of frames by the identity of their event, one batch per size."""
         latents: dict[int, Tensor] = {}
-        for same in _by([event for event in events if event.see != "vit"], lambda event: (event.frame.shape, event.noise is None)):
-            device = self.checkpoint.bagel.device
-            noise = None if same[0].noise is None else torch.stack([event.noise for event in same if event.noise is not None]).to(device)
+        device = self.checkpoint.bagel.device
+        shown = [event for event in events if event.see != "vit"]
+        for same in _by(shown, lambda event: (event.frame.shape, event.noise is None)):
+            drawn = [event.noise for event in same if event.noise is not None]
+            noise = torch.stack(drawn).to(device) if drawn else None
             encoded = self.checkpoint.vae.encode(pixels_of([event.frame for event in same], device), noise)
             latents |= {id(event): each for event, each in zip(same, encoded, strict=True)}
         return latents

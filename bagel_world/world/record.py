@@ -45,7 +45,9 @@ def save_episode(folder: str | Path, episode: Episode) -> Path:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
         temporary.replace(folder / EPISODE_FILE)
     except OSError as error:
-        raise RecordingError(f"The episode could not be written to {folder}: {error}. Free some space or choose another folder.") from error
+        raise RecordingError(
+            f"The episode could not be written to {folder}: {error}. Free some space or choose another folder."
+        ) from error
     return folder
 
 
@@ -104,5 +106,7 @@ def save_movie(path: str | Path, frames: Sequence[Frame] | Frame, *, fps: float 
             even = pictures[:, : pictures.shape[1] // 2 * 2, : pictures.shape[2] // 2 * 2]
             iio.imwrite(path, even, plugin="pyav", codec="libx264", fps=fps, in_pixel_format="rgb24")
     except OSError as error:
-        raise RecordingError(f"The movie could not be written to {path}: {error}. Free some space or choose another folder.") from error
+        raise RecordingError(
+            f"The movie could not be written to {path}: {error}. Free some space or choose another folder."
+        ) from error
     return path

@@ -53,7 +53,9 @@ def walk(world: World, context: Context, policy: Policy, *, steps: int, seed: in
         yield context, Transition(action=action, frame=frame)
 
 
-def rollout(world: World, context: Context, policy: Policy | Sequence[Action | str], *, steps: int | None = None, seed: int = 0) -> Episode:
+def rollout(
+    world: World, context: Context, policy: Policy | Sequence[Action | str], *, steps: int | None = None, seed: int = 0
+) -> Episode:
     """An imagined episode.
 
     Args:
