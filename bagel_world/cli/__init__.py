@@ -1,0 +1,78 @@
+"""`bagel-world ...`: one file per command in this folder, each loaded when it is called; the only room that prints."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
+
+import typer
+from rich.console import Console
+
+from bagel_world import __version__
+from bagel_world.cli.lazy import Entry, LazyGroup
+from bagel_world.errors import BagelWorldError
+
+USER_ERROR = 2
+"""Exit code of a command that was asked for something impossible, as for a misspelled option."""
+
+
+class RootGroup(LazyGroup):
+    """The commands of `bagel-world`."""
+
+    entries: ClassVar[dict[str, Entry]] = {
+        "demo": Entry("bagel_world.cli.demo:demo", "Step through an imagined world and save what it looked like."),
+        "rollout": Entry("bagel_world.cli.rollout:rollout", "Imagine an episode and save it."),
+        "record": Entry("bagel_world.cli.record:record", "Record training footage in a real simulator."),
+        "train": Entry("bagel_world.cli.train:train", "Teach a world model from recorded footage."),
+        "eval": Entry("bagel_world.cli:evaluations", "Measure a world model against real simulators."),
+        "bench": Entry("bagel_world.cli.bench:bench", "Measure speed on this machine."),
+    }
+
+
+class EvalGroup(LazyGroup):
+    """The commands of `bagel-world eval`."""
+
+    entries: ClassVar[dict[str, Entry]] = {
+        "open-loop": Entry("bagel_world.cli.open_loop:open_loop", "Are the imagined frames right?"),
+        "control": Entry("bagel_world.cli.control:control", "Do the imagined frames obey the actions?"),
+    }
+
+
+app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True)
+evaluations = typer.Typer(cls=EvalGroup, add_completion=False, no_args_is_help=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
+    """Worlds you can step into, dreamt by BAGEL."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s")
+
+
+@evaluations.callback()
+def _evaluations() -> None:
+    """Measure a world model against real simulators; every figure comes with n and a 95 % interval."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; errors a user can mend are one sentence and exit code 2, others a traceback.
+
+    Args:
+        arguments: words after the program's name; None takes those of this process.
+    """
+    command = typer.main.get_command(app)
+    try:
+        command.main(args=None if arguments is None else list(arguments), prog_name="bagel-world")
+    except BagelWorldError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(USER_ERROR)
