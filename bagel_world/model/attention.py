@@ -67,7 +67,7 @@ class Group:
 
     rows: tuple[int, ...]
     places: Int[Tensor, "b t"]
-    mask: Bool[Tensor, "b 1 t u"] | None
+    mask: Bool[Tensor, "#b 1 t u"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ def plan_dense(
     return Plan(groups=tuple(groups), back=None if in_order else flat.argsort())
 
 
-def _group_mask(own: Bool[Tensor, "t t"], past: Bool[Tensor, "b u"] | None, start: int) -> Bool[Tensor, "b 1 t w"] | None:
+def _group_mask(own: Bool[Tensor, "t t"], past: Bool[Tensor, "b u"] | None, start: int) -> Bool[Tensor, "#b 1 t w"] | None:
     if past is None or bool(past.all()):
         return None if bool(own.all()) else F.pad(own, (start, 0), value=True)[None, None]
     shape = (len(past), 1, len(own))
@@ -164,7 +164,7 @@ def make_plan(layouts: Sequence[Layout], order: Int[Tensor, " s"], backend: Back
 
 
 def attend_dense(
-    q: Float[Tensor, "b t n e"], k: Float[Tensor, "b u m e"], v: Float[Tensor, "b u m e"], mask: Bool[Tensor, "b 1 t u"] | None
+    q: Float[Tensor, "b t n e"], k: Float[Tensor, "b u m e"], v: Float[Tensor, "b u m e"], mask: Bool[Tensor, "#b 1 t u"] | None
 ) -> Float[Tensor, "b t n e"]:
     """Softmax attention with grouped queries: query head h uses key head h // (n / m); scale 1/sqrt(e)."""
     grouped = q.shape[2] != k.shape[2]

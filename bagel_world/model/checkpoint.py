@@ -159,7 +159,7 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch
     tokenizer = Tokenizer.from_folder(folder)
     if len(tokenizer) > config.llm_config.vocab_size:
         raise CheckpointError(
-            f"The tokenizer in {folder} has {len(tokenizer)} ids but the model only {config.llm_config.vocab_size} rows for them. "
+            f"The tokenizer in {folder} has {len(tokenizer)} ids, the model rows for {config.llm_config.vocab_size}. "
             "Use the tokenizer this checkpoint was trained with."
         )
     bagel, vae = build(config, "meta")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bagel_world.errors import ConfigError, UnknownNameError, nearest
@@ -33,8 +34,9 @@ class GuidanceConfig(_Setting):
 
     def active(self, t: float) -> bool:
         """Whether guidance acts at this timestep."""
-        low, high = self.interval
-        return self.text_scale > 1 and low < t <= high
+        # Timesteps are float32: 0.8 of a grid must not lie above 0.8 of an interval.
+        low, high, now = (np.float32(each) for each in (*self.interval, t))
+        return bool(self.text_scale > 1 and low < now <= high)
 
 
 class SamplingConfig(_Setting):

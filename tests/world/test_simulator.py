@@ -1,0 +1,280 @@
+"""BagelWorld on a small random checkpoint: contexts as values, batches, seeds, states, guidance, errors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bagel_world import BagelWorld
+from bagel_world.errors import (
+    ActionError,
+    CapabilityError,
+    CheckpointError,
+    ConfigError,
+    DeviceError,
+    ImageError,
+    StateError,
+    UnknownNameError,
+)
+from bagel_world.model.bagel import Bagel
+from bagel_world.types import Frame, Thought
+from bagel_world.world.context import Context
+from tests.model.folder import write_folder
+
+QUICK: dict[str, Any] = {"evaluations": 3}
+GUIDED: dict[str, Any] = {"evaluations": 3, "shift": 1.0, "guidance": {"text_scale": 3.0, "image_scale": 1.5}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def world(folder: Path) -> BagelWorld:
+    return BagelWorld.from_pretrained(folder, sampling=QUICK)
+
+
+def picture(seed: int) -> Frame:
+    return np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+
+def grow(world: BagelWorld, events: Sequence[int | str | Thought]) -> Context:
+    """A context of pictures (by seed) and texts."""
+    context = world.begin()
+    for event in events:
+        context = context.observe(picture(event)) if isinstance(event, int) else context.say(event)
+    return context
+
+
+def levels_apart(one: Sequence[Frame], other: Sequence[Frame]) -> tuple[int, float]:
+    """The largest difference in levels, and the share of values that differ at all."""
+    differences = [np.abs(a.astype(int) - b.astype(int)) for a, b in zip(one, other, strict=True)]
+    return max(int(each.max()) for each in differences), float(np.mean([(each > 0).mean() for each in differences]))
+
+
+def same(one: Sequence[Frame], other: Sequence[Frame]) -> bool:
+    apart, share = levels_apart(one, other)
+    return apart <= 1 and share <= 1e-3
+
+
+def different(one: Frame, other: Frame) -> bool:
+    return not same([one], [other])
+
+
+HISTORIES: list[list[int | str | Thought]] = [[0, "go"], [0, "go", 1, "look"], [2, Thought(text="hm"), "go", 3, "on"], ["a cat"]]
+
+
+@pytest.mark.parametrize("sampling", [QUICK, GUIDED, {"evaluations": 4, "solver": "ab2"}])
+def test_a_batch_of_worlds_equals_each_alone(folder: Path, sampling: dict[str, Any]) -> None:
+    world = BagelWorld.from_pretrained(folder, sampling=sampling)
+    together = world.imagine([grow(world, history) for history in HISTORIES], seeds=[1, 2, 3, 4])
+    alone = [world.imagine([grow(world, history)], seeds=[seed])[0] for history, seed in zip(HISTORIES, [1, 2, 3, 4], strict=True)]
+    assert same(together, alone)
+
+
+def test_a_context_that_was_computed_step_by_step_equals_one_computed_at_once(world: BagelWorld) -> None:
+    context = world.begin()
+    for place in range(3):
+        context = context.observe(picture(place)).say("go")
+        world.imagine([context], seeds=[0])
+    assert same(world.imagine([context], seeds=[7]), world.imagine([grow(world, [0, "go", 1, "go", 2, "go"])], seeds=[7]))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_forks_of_one_past_are_two_separate_histories(world: BagelWorld, first: int) -> None:
+    past = grow(world, [0, "go", 1])
+    branches = [past.say("left"), past.fork().say("a longer way to the right")]
+    frames: dict[int, Frame] = {}
+    for branch in (first, 1 - first):
+        frames[branch] = world.imagine([branches[branch]], seeds=[5])[0]
+    again = [grow(world, [0, "go", 1, "left"]), grow(world, [0, "go", 1, "a longer way to the right"])]
+    assert same([frames[0], frames[1]], [world.imagine([each], seeds=[5])[0] for each in again])
+    assert different(frames[0], frames[1])
+    assert same(world.imagine(branches, seeds=[5, 5]), [frames[0], frames[1]])
+
+
+def test_seeds_decide_and_nothing_else(world: BagelWorld) -> None:
+    context = grow(world, [0, "go"])
+    first = world.imagine([context], seeds=[3])[0]
+    torch.manual_seed(99)
+    world.imagine([grow(world, [1, "go"])], seeds=[8])
+    np.testing.assert_array_equal(world.imagine([context], seeds=[3])[0], first)
+    assert different(world.imagine([context], seeds=[4])[0], first)
+
+
+def test_every_event_matters(world: BagelWorld) -> None:
+    base = world.imagine([grow(world, [0, "go", 1, "on"])], seeds=[0])[0]
+    for history in ([2, "go", 1, "on"], [0, "stay", 1, "on"], [0, "go", 2, "on"], [0, "go", 1, "off"], [1, "on"]):
+        assert different(world.imagine([grow(world, history)], seeds=[0])[0], base), history
+
+
+def test_a_thought_enters_the_full_branch_only(folder: Path) -> None:
+    world = BagelWorld.from_pretrained(folder, sampling=GUIDED)
+    silent, thinking = grow(world, [0, "go"]), grow(world, [0, "go", Thought(text="slowly")])
+    world.imagine([silent, thinking], seeds=[0, 0])
+    assert thinking.node.full is not None
+    assert silent.node.full is not None
+    assert len(thinking.node.full.cache) > len(silent.node.full.cache)
+    assert len(thinking.node.no_text.cache) == len(silent.node.no_text.cache)
+    assert thinking.node.no_image is not None
+    assert silent.node.no_image is not None
+    assert len(thinking.node.no_image.cache) == len(silent.node.no_image.cache)
+
+
+def test_old_frames_leave_and_the_rest_is_as_if_they_had_never_been(folder: Path) -> None:
+    world = BagelWorld.from_pretrained(folder, sampling=QUICK, context={"max_frames": 3, "keep_frames": 2})
+    context = world.begin()
+    for place in range(4):
+        context = context.observe(picture(place)).say(f"go {place}")
+        world.imagine([context], seeds=[0])
+    assert (len(context.frames), context.dropped_frames) == (2, 2)
+    np.testing.assert_array_equal(context.frames, [picture(2), picture(3)])
+    fresh = grow(world, [2, "go 2", 3, "go 3"])
+    assert context.tokens == fresh.tokens
+    assert same(world.imagine([context], seeds=[1]), world.imagine([fresh], seeds=[1]))
+
+
+def test_sinks_stay(folder: Path) -> None:
+    world = BagelWorld.from_pretrained(folder, sampling=QUICK, context={"max_frames": 3, "keep_frames": 3, "sinks": 1})
+    context = grow(world, [0, "a", 1, "b", 2, "c", 3, "d"])
+    np.testing.assert_array_equal(context.frames, [picture(0), picture(2), picture(3)])
+
+
+def test_tokens_are_those_of_the_cache(folder: Path) -> None:
+    for see in ("latents", "vit", "both"):
+        world = BagelWorld.from_pretrained(folder, sampling=QUICK, context={"see": see})
+        context = grow(world, [0, "go", Thought(text="hm"), 1, "on"])
+        world.imagine([context], seeds=[0])
+        assert context.node.full is not None
+        assert context.tokens == len(context.node.full.cache), see
+
+
+def test_a_restored_context_imagines_the_same_bits(world: BagelWorld) -> None:
+    context = world.begin("You dream.")
+    for place in range(3):
+        context = context.observe(picture(place)).say("go")
+        world.imagine([context], seeds=[place])
+    context = context.observe(picture(9)).say("on")
+    restored = world.restore(context.get_state())
+    assert restored.get_state().keys() == context.get_state().keys()
+    np.testing.assert_array_equal(world.imagine([restored], seeds=[4])[0], world.imagine([context], seeds=[4])[0])
+
+
+def test_a_state_keeps_the_noise_that_sampled_a_frame(world: BagelWorld) -> None:
+    context = world.observe(picture(0), generator=torch.Generator().manual_seed(1)).say("go")
+    frame = world.imagine([context], seeds=[0])[0]
+    np.testing.assert_array_equal(world.imagine([world.restore(context.get_state())], seeds=[0])[0], frame)
+    assert different(world.imagine([grow(world, [0, "go"])], seeds=[0])[0], frame)
+
+
+def test_a_foreign_state_is_refused(world: BagelWorld) -> None:
+    state = grow(world, [0, "go"]).get_state()
+    for spoiled in ({}, {**state, "cuts": [False]}, {**state, "frame0": np.zeros(4, np.uint8)}):
+        with pytest.raises(StateError, match="not the state of a context"):
+            world.restore(spoiled)
+
+
+def test_guidance_is_not_paid_outside_its_interval(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guidance = {"text_scale": 3.0, "image_scale": 2.0, "interval": (0.4, 0.8)}
+    world = BagelWorld.from_pretrained(folder, sampling={"evaluations": 10, "shift": 1.0, "guidance": guidance})
+    context, rows = grow(world, [0, "go"]), []
+    velocity = Bagel.velocity
+
+    def counted(self: Bagel, packed: Any, *arguments: Any, **settings: Any) -> torch.Tensor:
+        rows.append(len(packed.layouts))
+        return velocity(self, packed, *arguments, **settings)
+
+    monkeypatch.setattr(Bagel, "velocity", counted)
+    world.imagine([context], seeds=[0])
+    assert rows == [1, 1, 3, 3, 3, 3, 1, 1, 1, 1]  # t = 1.0, 0.9, then (0.4, 0.8], then 0.4 ... 0.1
+
+
+def test_asking_leaves_the_context_as_it_was(world: BagelWorld) -> None:
+    context = grow(world, [0, "go"])
+    before = world.imagine([context], seeds=[0])[0]
+    assert world.ask(context, "What is left?") == world.ask(context, "What is left?")
+    np.testing.assert_array_equal(world.imagine([context], seeds=[0])[0], before)
+
+
+def test_texts_in_a_batch_are_those_written_alone(folder: Path) -> None:
+    world = BagelWorld.from_pretrained(folder, writing={"max_tokens": 5, "temperature": 0.7})
+    contexts = [grow(world, history) for history in HISTORIES]
+    together = world.think(contexts, seeds=[1, 2, 3, 4])
+    assert together == [world.think([context], seeds=[seed])[0] for context, seed in zip(contexts, [1, 2, 3, 4], strict=True)]
+    assert together != world.think(contexts, seeds=[5, 6, 7, 8])
+
+
+def test_a_checkpoint_that_was_not_taught_to_write_says_so(folder: Path, tmp_path: Path) -> None:
+    silent = shutil.copytree(folder, tmp_path / "silent")
+    settings = json.loads((silent / "bagel_world.json").read_text())
+    settings["capabilities"]["write"] = False
+    (silent / "bagel_world.json").write_text(json.dumps(settings))
+    world = BagelWorld.from_pretrained(silent)
+    with pytest.raises(CapabilityError, match="not to write"):
+        world.ask(grow(world, [0]), "What is left?")
+
+
+def test_equal_frames_are_fully_similar(world: BagelWorld) -> None:
+    equal, other = world.similarity([picture(0), picture(0)], [picture(0), picture(1)])
+    assert equal == pytest.approx(1.0, abs=1e-6)
+    assert other < 0.9999
+
+
+def test_worlds_of_one_checkpoint_share_their_weights(folder: Path) -> None:
+    assert BagelWorld.from_pretrained(folder).checkpoint is BagelWorld.from_pretrained(folder, sampling=QUICK).checkpoint
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "what"),
+    [
+        (lambda world: world.observe(np.full((4, 4, 3), np.nan)), ImageError, "finite"),
+        (lambda world: world.observe("/no/such/picture.png"), ImageError, "picture.png"),
+        (lambda world: world.begin().say("  "), ActionError, "empty"),
+        (lambda world: world.begin().say(3), ActionError, "int"),
+        (lambda world: world.begin().say("go " * 100_000), ActionError, "300000 characters"),
+        (lambda world: world.imagine([world.begin()], seeds=[]), ConfigError, "one seed per context"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_the_world_goes_on(world: BagelWorld, call: Any, error: type[Exception], what: str) -> None:
+    context = grow(world, [0, "go"])
+    before = world.imagine([context], seeds=[0])[0]
+    with pytest.raises(error, match=what):
+        call(world)
+    np.testing.assert_array_equal(world.imagine([context], seeds=[0])[0], before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "what"),
+    [
+        ({"name": "nanno"}, UnknownNameError, "no checkpoint 'nanno'"),
+        ({"sampling": "exakt"}, UnknownNameError, "Did you mean 'exact'"),
+        ({"sampling": {"evaluation": 3}}, ConfigError, "Did you mean 'evaluations'"),
+        ({"sampling": {"evaluations": 0}}, ConfigError, "evaluations"),
+        ({"context": {"max_frames": 2, "keep_frames": 3}}, ConfigError, "keep_frames"),
+        ({"dtype": "float8"}, UnknownNameError, "float8"),
+        ({"device": "gpu"}, DeviceError, "gpu"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(folder: Path, settings: dict[str, Any], error: type[Exception], what: str) -> None:
+    with pytest.raises(error, match=what):
+        BagelWorld.from_pretrained(**{"name": folder, **settings})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_without_cuda_is_a_sentence(folder: Path) -> None:
+    with pytest.raises(DeviceError, match="no CUDA"):
+        BagelWorld.from_pretrained(folder, device="cuda")
+
+
+def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="found a file"):
+        BagelWorld.from_pretrained(tmp_path / "weights.bin")
