@@ -1,0 +1,201 @@
+"""Shards: parquet files of a few dozen episodes. A shard appears whole, under its final name, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, overload
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bagel_world.episodes.schema import SCHEMA, from_row, to_row
+from bagel_world.errors import ConfigError, RecordingError
+from bagel_world.types import Episode
+
+EPISODES_PER_SHARD = 32
+
+_PATTERN = "episodes-*.parquet"
+_UNFINISHED = ".unfinished-"
+
+
+def shard_path(folder: str | Path, index: int) -> Path:
+    """Where shard `index` of a folder lies."""
+    return Path(folder) / f"episodes-{index:05d}.parquet"
+
+
+def shard_paths(folder: str | Path) -> list[Path]:
+    """The finished shards of a folder, in order."""
+    return sorted(Path(folder).glob(_PATTERN))
+
+
+def write_shard(folder: str | Path, index: int, episodes: Iterable[Episode]) -> Path:
+    """Write one whole shard, one row group per episode, and move it to its name; returns its path.
+
+    Raises:
+        RecordingError: it could not be written, for example because the disk is full; finished shards are untouched.
+    """
+    final = shard_path(folder, index)
+    unfinished = final.with_name(f"{_UNFINISHED}{final.name}")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            # PNG bytes do not compress any further.
+            with pq.ParquetWriter(file, SCHEMA, compression="none") as writer:
+                for episode in episodes:
+                    writer.write_table(pa.Table.from_pylist([to_row(episode)], schema=SCHEMA))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(final)
+    except RecordingError:
+        _discard(unfinished)
+        raise
+    except OSError as error:
+        _discard(unfinished)
+        raise RecordingError(
+            f"Could not write {final}: {error}. Shards that were finished before are complete; "
+            "free some space or choose another folder, then record again to go on from there."
+        ) from error
+    return final
+
+
+class ShardWriter:
+    """Collects episodes into shards; use it as a context manager so that the last, shorter shard is written too.
+
+    Args:
+        folder: where the shards go; created when needed.
+        episodes_per_shard: episodes in every shard but the last.
+        start: index of the first shard to write.
+    """
+
+    def __init__(self, folder: str | Path, *, episodes_per_shard: int = EPISODES_PER_SHARD, start: int = 0) -> None:
+        if episodes_per_shard < 1:
+            raise ConfigError(f"Expected at least one episode per shard, got {episodes_per_shard!r}.")
+        self._folder = Path(folder)
+        self._size = episodes_per_shard
+        self._index = start
+        self._waiting: list[Episode] = []
+
+    def add(self, episode: Episode) -> None:
+        """Take one more episode; writes a shard whenever enough have come."""
+        self._waiting.append(episode)
+        if len(self._waiting) >= self._size:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits as a shard of its own."""
+        if self._waiting:
+            write_shard(self._folder, self._index, self._waiting)
+            self._index += 1
+            self._waiting = []
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Write the last shard, unless an error is under way."""
+        if kind is None:
+            self.flush()
+
+
+def read_episodes(folder: str | Path, *, split: str | None = None) -> Iterator[Episode]:
+    """Stream the episodes of a folder in order, one in memory at a time.
+
+    Args:
+        folder: where the shards lie.
+        split: only episodes of this split; None for all.
+
+    Raises:
+        RecordingError: there are no shards, or one is damaged (the message names it).
+    """
+    for path in _existing(folder):
+        with _open(path) as file:
+            for group in range(file.num_row_groups):
+                if split is not None and _read(file, path, group, ["split"])["split"] != split:
+                    continue
+                yield _episode(file, path, group)
+
+
+class EpisodeFolder(Sequence[Episode]):
+    """The episodes of a folder by index; reads one row group per access and keeps nothing open.
+
+    Raises:
+        RecordingError: there are no shards, or one is damaged (the message names it).
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._paths = _existing(folder)
+        counts = []
+        for path in self._paths:
+            with _open(path) as file:
+                counts.append(file.num_row_groups)
+        self._ends = list(accumulate(counts))
+
+    def __len__(self) -> int:
+        """The number of episodes."""
+        return self._ends[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> Episode: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Episode]: ...
+    def __getitem__(self, index: int | slice) -> Episode | list[Episode]:
+        """The episode at this place (negative counts from the end), or a list for a slice."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"Expected an episode index in 0..{len(self) - 1}, got {index}.")
+        shard = bisect_right(self._ends, place)
+        first = self._ends[shard - 1] if shard else 0
+        with _open(self._paths[shard]) as file:
+            return _episode(file, self._paths[shard], place - first)
+
+
+def _discard(path: Path) -> None:
+    with contextlib.suppress(OSError):  # what went wrong before is what matters
+        path.unlink()
+
+
+def _existing(folder: str | Path) -> list[Path]:
+    paths = shard_paths(folder)
+    if not paths:
+        raise RecordingError(f"Expected a folder with shards named {_PATTERN}, found none in {folder}. Record some first.")
+    return paths
+
+
+def _damaged(path: Path, error: Exception) -> RecordingError:
+    return RecordingError(f"Shard {path} is damaged or was cut off ({error}). Delete it and record again to replace it.")
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    missing = set(SCHEMA.names) - set(file.schema_arrow.names)
+    if missing:
+        file.close()
+        raise RecordingError(f"Shard {path} lacks the columns {sorted(missing)}: it was not written by this package.")
+    return file
+
+
+def _read(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> dict[str, Any]:
+    try:
+        return file.read_row_group(group, columns=columns).to_pylist()[0]
+    except (pa.ArrowException, OSError, IndexError) as error:
+        raise _damaged(path, error) from error
+
+
+def _episode(file: pq.ParquetFile, path: Path, group: int) -> Episode:
+    row = _read(file, path, group, SCHEMA.names)
+    try:
+        return from_row(row)
+    except RecordingError as error:
+        raise _damaged(path, error) from error

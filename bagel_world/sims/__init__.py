@@ -1,0 +1,13 @@
+"""Real simulators with the action words of the imagined worlds: they make footage and are the ground truth of evaluations.
+
+Importing this package needs none of the simulators; constructing one does (`pip install "bagel-world[sims]"`).
+"""
+
+from __future__ import annotations
+
+from bagel_world.sims.house import House
+from bagel_world.sims.palettes import SPLITS
+from bagel_world.sims.plans import HousePlan, draw_plan
+from bagel_world.sims.walker import Walker
+
+__all__ = ["SPLITS", "House", "HousePlan", "Walker", "draw_plan"]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import bagel_world.cli.record as record_module
+from bagel_world.cli.record import record
+from bagel_world.episodes import EpisodeFolder, read_manifest, shard_path
+from bagel_world.errors import RecordingError, UnknownNameError
+from bagel_world.sims.recording import HouseRecording
+
+app = typer.Typer()
+app.command()(record)
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two episodes per shard, so that a few episodes already are several shards."""
+    monkeypatch.setattr(record_module, "HouseRecording", partial(HouseRecording, episodes_per_shard=2))
+
+
+def run(folder: Path, *words: str) -> None:
+    options = ("--episodes", "3", "--steps", "1", "--size", "16", *words)
+    CliRunner().invoke(app, [str(folder), *options], catch_exceptions=False)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.sims
+def test_a_recording_can_go_on_and_be_split_among_workers(tmp_path: Path) -> None:
+    run(tmp_path / "out")
+    whole = contents(tmp_path / "out")
+    assert sorted(whole) == ["episodes-00000.parquet", "episodes-00001.parquet", "manifest.json"]
+    episodes = EpisodeFolder(tmp_path / "out")
+    assert len(episodes) == 3
+    assert episodes[2].frames.shape == (2, 16, 16, 3)
+    assert len({episode.metadata["house"] for episode in episodes}) == 1
+
+    shard_path(tmp_path / "out", 0).unlink()
+    run(tmp_path / "out")
+    assert contents(tmp_path / "out") == whole
+
+    for shard in range(2):
+        shard_path(tmp_path / "out", shard).unlink()
+    run(tmp_path / "out", "--workers", "2")
+    assert contents(tmp_path / "out") == whole
+
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    assert manifest.complete
+    assert (manifest.finished_episodes, manifest.finished_frames, manifest.frame_size) == (3, 6, (16, 16))
+    assert manifest.action_words == ("Move forward", "Look left", "Look right", "Stay")
+    assert manifest.command.endswith("--episodes 3 --steps 1 --split train --size 16 --seed 0 --per-house 3")
+    assert [each.name for each in manifest.licenses] == ["miniworld"]
+    assert "miniworld" in manifest.packages
+
+    with pytest.raises(RecordingError, match="seed: 0 there, 1 asked for"):
+        run(tmp_path / "out", "--seed", "1")
+    assert contents(tmp_path / "out") == whole
+
+
+def test_a_misspelled_split_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unseen"):
+        run(tmp_path / "out", "--split", "unsen")
+    assert not (tmp_path / "out").exists()
