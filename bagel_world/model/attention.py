@@ -69,6 +69,10 @@ class Group:
     places: Int[Tensor, "b t"]
     mask: Bool[Tensor, "#b 1 t u"] | None
 
+    def rows_of(self, computed: Float[Tensor, "s n e"]) -> Float[Tensor, "b t n e"]:
+        """This group's tokens out of all, sample by sample."""
+        return computed.index_select(0, self.places.flatten()).unflatten(0, self.places.shape)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -192,8 +196,8 @@ def attend(q: Float[Tensor, "s n e"], k: Float[Tensor, "s m e"], v: Float[Tensor
     """Attention of a pack over itself; tokens come and go in the order of computation."""
     outputs = []
     for group in plan.groups:
-        rows = [each[group.places] for each in (q, k, v)]
+        rows = group.rows_of(q), group.rows_of(k), group.rows_of(v)
         out = attend_dense(*rows, group.mask) if plan.blocks is None else attend_blocks(*rows, plan.blocks)
         outputs.append(out.flatten(0, 1))
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-    return joined if plan.back is None else joined[plan.back]
+    return joined if plan.back is None else joined.index_select(0, plan.back)

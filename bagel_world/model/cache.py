@@ -142,10 +142,10 @@ class Workspace:
         """Attention of a pack over its caches and itself; writes the pack's keys and values behind them."""
         outputs = []
         for group in plan.groups:
-            rows = (each[group.places] for each in (q, k, v))
+            rows = group.rows_of(q), group.rows_of(k), group.rows_of(v)
             outputs.append(self._attend_group(layer, *rows, group).flatten(0, 1))
         joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        return joined if plan.back is None else joined[plan.back]
+        return joined if plan.back is None else joined.index_select(0, plan.back)
 
     def _attend_group(self, layer: int, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Float[Tensor, "b t n e"]:
         end = self.start + q.shape[1]

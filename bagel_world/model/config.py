@@ -172,7 +172,7 @@ class BagelConfig(Published):
 
     llm_config: TextConfig
     vit_config: VitConfig
-    vae_config: VaeConfig = VaeConfig()
+    vae_config: VaeConfig = Field(default_factory=lambda: VaeConfig.model_validate({}))
     latent_patch_size: int = Field(2, gt=0)
     max_latent_size: int = Field(64, gt=0)
     vit_max_num_patch_per_side: int = Field(70, gt=0)

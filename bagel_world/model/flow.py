@@ -69,13 +69,18 @@ def guide(
         return full
     if no_text is None or (image_scale > 1 and no_image is None):
         raise ConfigError("Guidance needs the velocity without text, and with image_scale > 1 the one without images.")
-    guided = no_text + text_scale * (full - no_text)
+    blind = no_image if image_scale > 1 else None
+    guided = _extrapolate(no_text, full, text_scale)
     if renorm == "text_channel":
         guided = _scaled_back(guided, full, renorm_min, axes=(-1,))
-        return guided if image_scale <= 1 else no_image + image_scale * (guided - no_image)
-    if image_scale > 1:
-        guided = no_image + image_scale * (guided - no_image)
+        return guided if blind is None else _extrapolate(blind, guided, image_scale)
+    if blind is not None:
+        guided = _extrapolate(blind, guided, image_scale)
     return _scaled_back(guided, full, renorm_min, axes=(-2, -1) if renorm == "global" else (-1,))
+
+
+def _extrapolate(without: Tensor, velocity: Tensor, scale: float) -> Tensor:
+    return without + scale * (velocity - without)
 
 
 def _scaled_back(guided: Tensor, full: Tensor, least: float, axes: tuple[int, ...]) -> Tensor:

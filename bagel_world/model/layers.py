@@ -25,7 +25,10 @@ class RmsNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
-        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        if x.dtype not in (torch.bfloat16, torch.float16):
+            # Keys and queries of a bfloat16 model come in float32: their weights are raised, which changes no value.
+            return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+        wide = x.float()
         normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
         return self.weight * normed.to(x.dtype)
 

@@ -39,7 +39,8 @@ class Tokenizer:
         missing = [mark for mark in marks if mark not in base.get_vocab()]
         if missing:
             base.add_special_tokens({"additional_special_tokens": missing})
-        self.begin, self.end, self.start_of_image, self.end_of_image = (base.convert_tokens_to_ids(mark) for mark in marks)
+        vocabulary = base.get_vocab()
+        self.begin, self.end, self.start_of_image, self.end_of_image = (vocabulary[mark] for mark in marks)
 
     @classmethod
     def from_folder(cls, folder: Path) -> Tokenizer:
@@ -75,6 +76,6 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text between the first begin mark and whatever mark follows; ids the tokenizer lacks are left out."""
         known = [each for each in ids if each < len(self)]
-        text = self.base.decode(known, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = str(self.base.decode(known, skip_special_tokens=False, clean_up_tokenization_spaces=False))
         body = text.split(END)[0].split(BEGIN)
         return body[1] if len(body) > 1 else body[0]

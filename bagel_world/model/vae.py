@@ -26,6 +26,11 @@ def _conv3(into: int, out: int, stride: int = 1, padding: int = 1) -> nn.Conv2d:
     return nn.Conv2d(into, out, kernel_size=3, stride=stride, padding=padding)
 
 
+def _swish(x: Tensor) -> Tensor:
+    """x * sigmoid(x); in place where nobody will ask for a gradient: the largest maps are bound by memory."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
+
+
 class ResBlock(nn.Module):
     """Norm, swish, conv, twice, plus the input."""
 
@@ -39,9 +44,9 @@ class ResBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(into, out, kernel_size=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        y = self.conv1(F.silu(self.norm1(x)))
-        y = self.conv2(F.silu(self.norm2(y)))
-        return y + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        y = self.conv1(_swish(self.norm1(x)))
+        y = self.conv2(_swish(self.norm2(y)))
+        return y.add_(self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
 
 
 class MiddleAttention(nn.Module):
@@ -100,6 +105,9 @@ class Upsample(nn.Module):
 class Level(nn.Module):
     """The residual blocks of one resolution and, where there is a next one, the step to it."""
 
+    downsample: Downsample
+    upsample: Upsample
+
     def __init__(self, into: int, out: int, blocks: int) -> None:
         super().__init__()
         self.block = nn.ModuleList(ResBlock(into if place == 0 else out, out) for place in range(blocks))
@@ -135,7 +143,7 @@ class Encoder(nn.Module):
         x = self.conv_in(pixels)
         for level in self.down:
             x = level(x)
-        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        return self.conv_out(_swish(self.norm_out(self.mid(x))))
 
 
 class Decoder(nn.Module):
@@ -161,7 +169,7 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             x = level(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return self.conv_out(_swish(self.norm_out(x)))
 
 
 class Vae(nn.Module):

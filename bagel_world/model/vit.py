@@ -18,10 +18,11 @@ from bagel_world.model.config import VitConfig
 class WideLayerNorm(nn.LayerNorm):
     """Layer norm that computes in float32 at least, and returns the input's dtype."""
 
-    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
-        if x.dtype not in (torch.bfloat16, torch.float16):
-            return super().forward(x)
-        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).to(x.dtype)
+    def forward(self, input: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        if input.dtype not in (torch.bfloat16, torch.float16):
+            return super().forward(input)
+        weight, bias = self.weight.float(), self.bias.float()
+        return F.layer_norm(input.float(), self.normalized_shape, weight, bias, self.eps).to(input.dtype)
 
 
 class VitLayer(nn.Module):

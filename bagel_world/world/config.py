@@ -48,7 +48,7 @@ class SamplingConfig(_Setting):
     """Timestep shift; above 1 more steps are spent near the noise."""
     solver: Literal["euler", "ab2", "ab3"] = "euler"
     """Euler, or Adams-Bashforth of order 2 or 3 (same cost per step, smaller error)."""
-    guidance: GuidanceConfig = GuidanceConfig()
+    guidance: GuidanceConfig = Field(default_factory=lambda: GuidanceConfig.model_validate({}))
 
     @property
     def order(self) -> int:

@@ -1,0 +1,78 @@
+"""`bagel-world eval control`: do the imagined frames obey the actions?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bagel_world.cli.measuring import (
+    CheckpointOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    SamplingOption,
+    SeedOption,
+    command_line,
+    describe_footage,
+    finish,
+    progress_bar,
+)
+from bagel_world.episodes import EpisodeFolder
+from bagel_world.errors import ConfigError
+from bagel_world.evaluation.control import ControlConfig, measure_control
+from bagel_world.evaluation.probe import ProbeConfig, load_or_train_probe
+from bagel_world.evaluation.report import Report
+from bagel_world.evaluation.subject import Subject
+
+
+def control(
+    context: typer.Context,
+    checkpoint: CheckpointOption = "nano",
+    data: DataOption = Path("data/house/test"),
+    probe_data: Annotated[Path, typer.Option(help="Footage of the train split, on which the action probe is trained.")] = Path(
+        "data/house/train"
+    ),
+    probe: Annotated[Path, typer.Option(help="Folder that keeps the trained probe; training takes minutes, once.")] = Path(
+        "runs/action_probe"
+    ),
+    n: Annotated[int, typer.Option(min=1, help="Places from which every action is imagined.")] = 256,
+    loops: Annotated[int, typer.Option(min=1, help="Places from which walks that return are imagined.")] = 64,
+    seed: SeedOption = 0,
+    out: Annotated[Path, typer.Option(help="Folder for contact sheets.")] = Path("runs/control"),
+    json_path: JsonOption = None,
+    batch: Annotated[int, typer.Option(min=1, help="Places imagined at a time.")] = 16,
+    sampling: SamplingOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Impose actions and look whether the imagined frames obey.
+
+    The gap between futures of different actions and of different seeds (obeying means above 1); "Stay" against the last frame;
+    left and right, a full turn, and forward and back, which must end where they began; and how often a small network, trained on
+    real frames only, reads the imposed action from the imagined frames, beside how often it does from real ones.
+
+    Example: bagel-world eval control --checkpoint nano --data data/house/test --probe-data data/house/train
+    """
+    if data.resolve() == probe_data.resolve():
+        raise ConfigError(f"Expected the probe to be trained on other footage than the test, got {data} for both.")
+    episodes, training = EpisodeFolder(data), EpisodeFolder(probe_data)
+    subject = Subject.load(checkpoint, device=device, sampling=sampling)
+    config = ControlConfig(n=n, loops=loops, seed=seed, batch=batch)
+    subject.check_footage(episodes[0].frames)
+    with progress_bar() as track:
+        footage = describe_footage(probe_data, training)
+        reader, trained = load_or_train_probe(probe, training, subject.words, ProbeConfig(), footage=footage, track=track)
+        findings = measure_control(subject, episodes, reader, config, track=track)
+    report = Report(
+        command=command_line(context),
+        checkpoint=checkpoint,
+        checkpoint_hash=subject.weights,
+        data=describe_footage(data, episodes),
+        seed=seed,
+        setting={**config.model_dump(mode="json"), **subject.setting, "probe": trained.model_dump(mode="json")},
+        compute=subject.compute,
+        rows=findings.rows,
+        notes=findings.notes,
+    )
+    finish(report, out, json_path, "control", findings.sheets)

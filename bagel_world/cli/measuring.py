@@ -1,0 +1,69 @@
+"""What the measuring commands share: their options, a progress bar, and how a report is shown and kept."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bagel_world.episodes import EpisodeFolder, read_manifest
+from bagel_world.evaluation.report import Report, to_table, write_report
+from bagel_world.evaluation.sheets import Strip, save_sheet
+from bagel_world.evaluation.subject import Track
+
+T = TypeVar("T")
+
+CheckpointOption = Annotated[str, typer.Option(help='"nano", a folder in the published layout, a hub id, or "fake" (no model).')]
+SamplingOption = Annotated[str | None, typer.Option(help="A sampling preset; the checkpoint's own where left out.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Decides which stretches of footage are used, and all noise.")]
+DataOption = Annotated[Path, typer.Option(help="Folder of recorded episodes that the checkpoint was not trained on.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Where the JSON goes; by default a file in --out.")]
+
+
+@contextmanager
+def progress_bar() -> Iterator[Track]:
+    """A progress bar on the error stream; gives what evaluations track their loops with."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def track(items: Sequence[T], what: str) -> Iterable[T]:
+            return progress.track(items, description=what)
+
+        yield track
+
+
+def command_line(context: typer.Context) -> str:
+    """The command with every option spelled out, defaults included."""
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if value is None or value is False:
+            continue
+        words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
+    return shlex.join(words)
+
+
+def describe_footage(folder: Path, episodes: EpisodeFolder) -> str:
+    """Folder, split and size of footage, for a report."""
+    manifest = read_manifest(folder)
+    split = "unknown split" if manifest is None else f"{manifest.split} split, seed {manifest.seed}"
+    return f"{folder} ({split}, {len(episodes)} episodes)"
+
+
+def finish(report: Report, out: Path, json_path: Path | None, name: str, sheets: Mapping[str, Sequence[Strip]] = {}) -> None:
+    """Show the table, write pictures and JSON, say where they are."""
+    console = Console(soft_wrap=True)
+    console.print(to_table(report.rows, title=f"{report.checkpoint} ({report.checkpoint_hash[:12]})"))
+    for note in report.notes:
+        console.print(f"Note: {note}", markup=False, highlight=False)
+    written = [save_sheet(strips, out / f"{name}_{sheet}.png", title=f"{name}: {sheet}") for sheet, strips in sheets.items()]
+    written.append(write_report(report, json_path or out / f"{name}.json"))
+    for path in written:
+        console.print(str(path), markup=False, highlight=False)

@@ -1,0 +1,97 @@
+"""`bagel-world train`: a recipe becomes a checkpoint folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bagel_world.model.checkpoint import Checkpoint
+from bagel_world.training.config import TrainingConfig, read_recipe
+from bagel_world.training.data.walks import Walks
+from bagel_world.training.stages import Preview, Stages
+from bagel_world.types import Frame
+from bagel_world.world.simulator import BagelWorld
+
+PREVIEW_WALKS = 6
+PREVIEW_STEPS = 6
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Recipe in YAML, for example recipes/nano.yaml.")],
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: mot.steps=2000. May be repeated.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the recipe's folder.")] = False,
+    export_only: Annotated[bool, typer.Option("--export-only", help="Export the newest averaged weights as they are.")] = False,
+) -> None:
+    """Train autoencoder, tokenizer and world model, then export a checkpoint folder. Stop at any time; --resume goes on."""
+    config = read_recipe(recipe, change or ())
+    stages = Stages(config, resume=resume or export_only)
+    console = Console(stderr=True)
+    if export_only:
+        found = stages.averaged()
+        console.print(f"Checkpoint: {stages.export(found.bagel, found.vae, found.tokenizer)}", highlight=False)
+        return
+    with _bar(console) as bar:
+        vae = stages.autoencoder(_follow(bar, "autoencoder"))
+        tokenizer = stages.tokenizer()
+        bagel = stages.mot(vae, tokenizer, _follow(bar, "world model"), _preview(config, stages.walks("validation")))
+    console.print(f"Checkpoint: {stages.export(bagel, vae, tokenizer)}", highlight=False)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _follow(bar: Progress, what: str) -> Callable[[int, int, dict[str, float]], None]:
+    tasks: list[TaskID] = []
+
+    def follow(step: int, steps: int, losses: dict[str, float]) -> None:
+        if not tasks:
+            tasks.append(bar.add_task(what, total=steps, loss=""))
+        bar.update(tasks[0], completed=step, loss=f"loss {losses['loss']:.4f}")
+
+    return follow
+
+
+def _preview(config: TrainingConfig, walks: Walks) -> Preview:
+    """Pictures of imagined walks below the real ones, `RUN/previews/step-....png`, and their PSNR."""
+    steps = min(PREVIEW_STEPS, int(np.diff(walks.starts).min()) - 1)
+    starts = [int(place) for place in walks.starts[:-1][:PREVIEW_WALKS]]
+
+    def preview(step: int, checkpoint: Checkpoint) -> dict[str, float]:
+        world = BagelWorld(checkpoint)
+        real = [[np.array(frame) for frame in walks.frames[start : start + steps + 1]] for start in starts]
+        imagined = [[frames[0]] for frames in real]
+        contexts = [world.observe(frames[0]) for frames in real]
+        for place in range(1, steps + 1):
+            contexts = [each.say(walks.actions[start + place]) for each, start in zip(contexts, starts, strict=True)]
+            frames = world.imagine(contexts, seeds=range(len(starts)))
+            contexts = [each.observe(frame) for each, frame in zip(contexts, frames, strict=True)]
+            for walk, frame in zip(imagined, frames, strict=True):
+                walk.append(frame)
+        folder = config.run / "previews"
+        folder.mkdir(exist_ok=True)
+        rows = [np.concatenate(walk, axis=1) for pair in zip(real, imagined, strict=True) for walk in pair]
+        Image.fromarray(np.concatenate(rows)).save(folder / f"step-{step:08d}.png")
+        return {f"preview_psnr_{place}": _psnr(real, imagined, place) for place in (1, steps)}
+
+    return preview
+
+
+def _psnr(real: list[list[Frame]], imagined: list[list[Frame]], place: int) -> float:
+    pairs = [(one[place] / 255, other[place] / 255) for one, other in zip(real, imagined, strict=True)]
+    return float(np.mean([-10 * np.log10(max(np.square(one - other).mean(), 1e-10)) for one, other in pairs]))

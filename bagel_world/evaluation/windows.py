@@ -1,0 +1,123 @@
+"""Windows: stretches of recorded episodes that an evaluation starts from, drawn by a seed; and what counts as a new view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bagel_world.errors import ConfigError
+from bagel_world.types import Action, Episode, Frame
+
+NEW_VIEW_METERS = 0.25
+NEW_VIEW_DEGREES = 15.0
+"""A view is new when no frame of the context was seen from within both of these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """`context` frames that the model may see, and the steps after them that it is asked for.
+
+    Attributes:
+        frames: uint8, shape (context + horizon, height, width, 3).
+        actions: the context + horizon - 1 actions between them.
+        context: how many of the frames are given.
+        poses: float64, shape (context + horizon, 4), as in `Episode`; None where unknown.
+        group: windows of one group come from the same house (or else episode) and resemble each other.
+        house: (split, seed) from which the house can be drawn again; None for other footage.
+    """
+
+    frames: Frame
+    actions: tuple[Action, ...]
+    context: int
+    poses: npt.NDArray[np.float64] | None
+    group: str
+    house: tuple[str, int] | None = None
+
+    @property
+    def seen(self) -> Frame:
+        """The frames of the context."""
+        return self.frames[: self.context]
+
+    @property
+    def asked(self) -> tuple[Action, ...]:
+        """The actions whose outcomes are asked for."""
+        return self.actions[self.context - 1 :]
+
+    @property
+    def moved(self) -> bool:
+        """Whether the first asked action changed the picture at all; "Stay" and walking into a wall do not."""
+        return not np.array_equal(self.frames[self.context - 1], self.frames[self.context])
+
+    @property
+    def new_view(self) -> bool:
+        """Whether the first asked frame shows a view that no context frame shows; False where poses are unknown."""
+        return self.poses is not None and is_new_view(self.poses[: self.context], self.poses[self.context])
+
+
+def is_new_view(known: npt.NDArray[np.float64], pose: npt.NDArray[np.float64]) -> bool:
+    """Whether no known pose lies within both `NEW_VIEW_METERS` and `NEW_VIEW_DEGREES` of this one.
+
+    Args:
+        known: shape (n, 4): x, y, z in meters, yaw in degrees.
+        pose: shape (4,).
+    """
+    meters = np.linalg.norm(known[:, :3] - pose[:3], axis=1)
+    degrees = np.abs((known[:, 3] - pose[3] + 180.0) % 360.0 - 180.0)
+    # Poses are sums of floats: a quarter of a meter is one also where it is a rounding error less.
+    near = (meters <= NEW_VIEW_METERS + 1e-6) & (degrees <= NEW_VIEW_DEGREES + 1e-6)
+    return not bool(near.any())
+
+
+def cut_window(episode: Episode, start: int, *, context: int, horizon: int) -> Window:
+    """The window of an episode whose first frame is frame `start`."""
+    end = start + context + horizon
+    metadata = episode.metadata
+    made_here = metadata.get("source") == "bagel_world.sims.House" and "seed" in metadata
+    return Window(
+        frames=episode.frames[start:end].copy(),
+        actions=episode.actions[start : end - 1],
+        context=context,
+        poses=None if episode.poses is None else episode.poses[start:end].copy(),
+        group=str(metadata.get("house", metadata.get("episode_id", id(episode)))),
+        house=(str(metadata["split"]), int(metadata["seed"])) if made_here else None,
+    )
+
+
+def draw_windows(episodes: Sequence[Episode], *, n: int, context: int, horizon: int, seed: int) -> list[Window]:
+    """`n` different windows, spread over the episodes as evenly as their lengths allow.
+
+    Args:
+        episodes: an `EpisodeFolder`, or any sequence; read one at a time.
+        n: how many windows.
+        context: frames that are given.
+        horizon: steps that are asked for.
+        seed: decides which windows.
+
+    Raises:
+        ConfigError: the episodes hold fewer windows than that.
+    """
+    rng = np.random.default_rng(seed)
+    taken: list[Window] = []
+    spare: list[tuple[int, int]] = []
+    order = rng.permutation(len(episodes)).tolist()
+    for rank, index in enumerate(order):
+        wanted = -(-(n - len(taken)) // (len(order) - rank))
+        if not wanted:
+            break
+        episode = episodes[index]
+        starts = rng.permutation(max(len(episode.frames) - context - horizon + 1, 0)).tolist()
+        taken += [cut_window(episode, start, context=context, horizon=horizon) for start in starts[:wanted]]
+        spare += [(index, start) for start in starts[wanted:]]
+    missing = n - len(taken)
+    if missing > len(spare):
+        raise ConfigError(
+            f"Expected at least {n} stretches of {context} frames and {horizon} further steps in {len(order)} episodes, found "
+            f"{len(taken) + len(spare)}. Ask for fewer with --n, or record more."
+        )
+    for place in rng.permutation(len(spare))[:missing].tolist():
+        index, start = spare[place]
+        taken.append(cut_window(episodes[index], start, context=context, horizon=horizon))
+    return taken

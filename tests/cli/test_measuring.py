@@ -1,0 +1,127 @@
+"""`bagel-world eval open-loop`, `eval control` and `bench`, on the world without a model."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bagel_world.actions import NAVIGATE_WORDS, action_from_id
+from bagel_world.cli import main
+from bagel_world.episodes import write_shard
+from bagel_world.types import Episode
+from bagel_world.world.fake_views import draw_room, move_view
+
+COMMANDS = {"open-loop": ["eval", "open-loop"], "control": ["eval", "control"], "bench": ["bench"]}
+
+
+def run(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(each) for each in arguments])
+    return int(stop.value.code or 0)
+
+
+def walk(number: int, split: str) -> Episode:
+    rng = np.random.default_rng(number)
+    actions = tuple(action_from_id(int(each), NAVIGATE_WORDS) for each in [0, 1, 2, 3, *rng.integers(0, 4, 8)])
+    frames = [draw_room(number, 64, 64)]
+    for action in actions:
+        frames.append(move_view(frames[-1], action.text))
+    return Episode(frames=np.stack(frames), actions=actions, metadata={"episode_id": f"{split}-{number}", "split": split})
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    """Folders `test` and `train` of fake walks."""
+    for place, split in enumerate(("test", "train")):
+        write_shard(tmp_path / split, 0, [walk(100 * place + number, split) for number in range(4)])
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_is_measured_and_shows_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*COMMANDS[name], "--help") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for word in ("--checkpoint", "--json", "--out", "Example: bagel-world", {"bench": "--quick"}.get(name, "--seed")):
+        assert word in out
+
+
+def test_open_loop_writes_figures_pictures_and_the_command(footage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["eval", "open-loop", "--checkpoint", "fake", "--data", footage / "test", "--n", "8", "--rollouts", "3"]
+    assert run(*words, "--out", footage / "out", "--json", footage / "figures.json") == 0
+    shown = capsys.readouterr().out
+    assert "psnr_db" in shown
+    assert "95 % interval" in shown
+    report = json.loads((footage / "figures.json").read_text())
+    assert report["checkpoint_hash"] == "fake-noise1"
+    assert all(set(row) == {"metric", "name", "n", "value", "low", "high"} for row in report["rows"])
+    assert report["compute"]["frames_imagined"] == 8 + 3 * 11
+    command = shlex.split(report["command"])
+    assert command[:3] == ["bagel-world", "eval", "open-loop"]
+    assert command[command.index("--n") + 1] == "8"
+    assert command[command.index("--seed") + 1] == "0"
+    for sheet in ("next", "rollouts"):
+        with Image.open(footage / "out" / f"open_loop_{sheet}.png") as picture:
+            assert picture.size[0] > 400
+
+
+def test_a_folder_that_is_missing_or_empty_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "missing", tmp_path / "empty"):
+        assert run("eval", "open-loop", "--checkpoint", "fake", "--data", folder) == 2
+        error = capsys.readouterr().err
+        assert f"found none in {folder}" in error
+        assert error.count("\n") == 1
+
+
+def test_asking_for_more_than_there_is_says_how_much_there_is(footage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["eval", "open-loop", "--checkpoint", "fake", "--data", footage / "test", "--n", "5000", "--out", footage / "out"]
+    assert run(*words) == 2
+    error = capsys.readouterr().err
+    assert "at least 5000 stretches" in error
+    assert "found 36. Ask for fewer with --n" in error
+    assert not (footage / "out").exists()
+
+
+def test_an_unknown_checkpoint_is_one_sentence(footage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("eval", "open-loop", "--checkpoint", "nnao", "--data", footage / "test") == 2
+    assert "There is no checkpoint 'nnao'" in capsys.readouterr().err
+
+
+def test_the_probe_must_not_be_trained_on_the_test(footage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["eval", "control", "--checkpoint", "fake", "--data", footage / "test", "--probe-data", footage / "test"]
+    assert run(*words) == 2
+    assert "other footage than the test" in capsys.readouterr().err
+
+
+def test_control_trains_a_probe_and_keeps_it(
+    footage: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bagel_world.cli import control
+    from bagel_world.evaluation.probe import ProbeConfig
+
+    monkeypatch.setattr(control, "ProbeConfig", lambda: ProbeConfig(pairs=20, steps=2, batch=4, width=8))
+    words = ["eval", "control", "--checkpoint", "fake", "--data", footage / "test", "--probe-data", footage / "train"]
+    words += ["--probe", footage / "probe", "--out", footage / "out", "--n", "6", "--loops", "4"]
+    assert run(*words) == 0
+    assert "counterfactual_gap" in capsys.readouterr().out
+    report = json.loads((footage / "out" / "control.json").read_text())
+    assert {row["metric"] for row in report["rows"]} >= {"counterfactual_gap", "stay_psnr_db", "return_psnr_db", "probe_accuracy"}
+    assert report["setting"]["probe"]["config"]["steps"] == 2
+    stored = (footage / "probe" / "probe.safetensors").read_bytes()
+    assert run(*words) == 0
+    assert (footage / "probe" / "probe.safetensors").read_bytes() == stored
+
+
+def test_bench_writes_its_figures_and_says_when_they_are_not_to_be_quoted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bench", "--checkpoint", "fake", "--quick", "--out", tmp_path) == 0
+    assert "too few steps" in capsys.readouterr().out
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert {row["metric"] for row in report["rows"]} == {"env_steps_per_second", "ms_per_batch_step", "ms_by_history"}
+    assert "--quick" in shlex.split(report["command"])
