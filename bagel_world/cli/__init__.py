@@ -26,6 +26,7 @@ class RootGroup(LazyGroup):
         "rollout": Entry("bagel_world.cli.rollout:rollout", "Imagine an episode and save it."),
         "record": Entry("bagel_world.cli.record:record", "Record training footage in a real simulator."),
         "train": Entry("bagel_world.cli.train:train", "Teach a world model from recorded footage."),
+        "export": Entry("bagel_world.cli.export:export", "Turn a trained checkpoint into a folder to ship."),
         "eval": Entry("bagel_world.cli:evaluations", "Measure a world model against real simulators."),
         "bench": Entry("bagel_world.cli.bench:bench", "Measure speed on this machine."),
     }

@@ -240,19 +240,26 @@ class BagelWorld:
         """
         if len(frames) != len(goals):
             raise ConfigError(f"Expected as many goals as frames, got {len(frames)} frames and {len(goals)} goals.")
-        pairs = [(self._features(frame), self._features(goal)) for frame, goal in zip(frames, goals, strict=True)]
+        # Goals repeat from step to step and from branch to branch: every picture is looked at once.
+        pictures = {id(frame): frame for frame in (*frames, *goals)}
+        if not pictures:
+            return []
+        features = dict(zip(pictures, self._features(list(pictures.values())), strict=True))
+        pairs = [(features[id(frame)], features[id(goal)]) for frame, goal in zip(frames, goals, strict=True)]
         return [float(torch.cosine_similarity(one, other, dim=-1).mean()) for one, other in pairs]
 
-    def _features(self, frame: Frame) -> torch.Tensor:
-        """[places, features] of a frame."""
+    def _features(self, frames: Sequence[Frame]) -> list[torch.Tensor]:
+        """[places, features] of every frame."""
         checkpoint = self.checkpoint
-        seen = self._reader.seen(frame).frame
+        device = checkpoint.bagel.device
+        seen = [self._reader.seen(frame).frame for frame in frames]
         if checkpoint.config.world.capabilities.vit:
-            packed = pack([[vit_segment(checkpoint, seen)]], checkpoint.rules, device=checkpoint.bagel.device)
+            packed = pack([[vit_segment(checkpoint, each)] for each in seen], checkpoint.rules, device=device)
             assert packed.vit_patches is not None
-            return checkpoint.bagel.vit(packed.vit_patches, packed.vit_positions, packed.vit_lengths).float()
-        latents = checkpoint.vae.encode(pixels_of([seen], checkpoint.bagel.device))
-        return to_tokens(latents[0], checkpoint.config.latent_patch_size)
+            features = checkpoint.bagel.vit(packed.vit_patches, packed.vit_positions, packed.vit_lengths)
+            return list(features.float().split(packed.vit_lengths))
+        patch = checkpoint.config.latent_patch_size
+        return [to_tokens(checkpoint.vae.encode(pixels_of([each], device))[0], patch) for each in seen]
 
 
 def _check_pairs(contexts: Sequence[Context], seeds: Sequence[int]) -> None:
