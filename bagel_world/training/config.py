@@ -1,0 +1,98 @@
+"""A training run as a recipe: what is learned, from which footage, how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bagel_world.actions import NAVIGATE_WORDS
+from bagel_world.errors import ConfigError, nearest
+from bagel_world.model.config import BagelConfig, WorldDefaults, preset
+from bagel_world.training.autoencoder import AutoencoderConfig
+from bagel_world.training.trainer import MotConfig
+
+
+class TrainingConfig(BaseModel):
+    """A recipe. Paths that are not absolute count from the working directory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str = Field(default="nano", description="The model's shape, by name.")
+    train: Path = Field(description="Folder of episodes to learn from.")
+    validation: Path = Field(description="Folder of episodes to measure on; none of them may appear elsewhere.")
+    run: Path = Field(description="Folder for states, logs, caches and finished parts; a stopped run goes on from there.")
+    seed: int = Field(default=0, ge=0)
+    workers: int = Field(default=2, ge=1, description="Threads that share every step.")
+    action_words: tuple[str, ...] = NAVIGATE_WORDS
+    texts: tuple[str, ...] = Field(default=(), description="More texts that the tokenizer should know.")
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    mot: MotConfig = MotConfig()
+    world: dict[str, Any] = Field(default_factory=dict, description="What the checkpoint says of its use, over the preset's.")
+
+    def model_shape(self) -> BagelConfig:
+        """The model's configuration with this recipe's world defaults; latents are normalized in the autoencoder's weights."""
+        shape = preset(self.preset)
+        world = {**shape.world.model_dump(), "action_words": self.action_words, **self.world}
+        autoencoder = shape.vae_config.model_copy(update={"scale_factor": 1.0, "shift_factor": 0.0})
+        return shape.model_copy(update={"vae_config": autoencoder, "world": WorldDefaults.model_validate(world)})
+
+
+def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> TrainingConfig:
+    """A recipe from a YAML file, with single settings changed.
+
+    Args:
+        path: the file.
+        changes: "name=value" or "part.name=value" each; values are YAML.
+
+    Raises:
+        ConfigError: the file is not YAML, or a setting is unknown or out of range.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"Expected a recipe in YAML at {path}, but it cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"Expected settings by name in {path}, got {type(values).__name__}.")
+    for change in changes:
+        _change(values, change)
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_sentence(each) for each in error.errors())
+        raise ConfigError(f"The recipe {path} cannot be used: {problems}.") from error
+
+
+def _change(values: dict[str, Any], change: str) -> None:
+    name, equals, text = change.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"Expected a change as name=value, got {change!r}. For example: mot.steps=2000")
+    *parts, last = name.split(".")
+    place = values
+    for part in parts:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"The setting {part!r} in {change!r} has no parts of its own.")
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"The value in {change!r} is not YAML: {error}") from error
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
+    where = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"there is no setting {where!r}. {nearest(where, _setting_names(TrainingConfig))}".rstrip(".")
+    return f"{where}: {problem['msg']}, got {problem['input']!r:.80}"
+
+
+def _setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in kind.model_fields.items():
+        names.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += _setting_names(field.annotation, f"{prefix}{name}.")
+    return names

@@ -1,0 +1,159 @@
+"""Walks as the world model reads them: frame, action, frame, action, ... with every later frame also as something to paint.
+
+The layout is the one that a world builds step by step: clean frame, text, then the frame to be painted, then the same frame
+clean, the next text, and so on. Every prefix of a walk is trained at once, because a frame to be painted sees all that
+came before it and is itself invisible to what follows. Each has its own noise level (diffusion forcing, arXiv 2407.01392).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from bagel_world.model.flow import interpolate, shift_timestep, target_velocity
+from bagel_world.model.packing import LatentSegment, Segment, TextSegment
+from bagel_world.model.tokenizer import Tokenizer
+from bagel_world.training.data.latents import LatentTable
+
+
+class WalkConfig(BaseModel):
+    """How windows are cut from walks and what is noised in them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames: int = Field(default=7, ge=2, description="Frames in a window.")
+    copies: int = Field(default=2, ge=1, description="Independent noised copies of every frame to be painted.")
+    shift: float = Field(default=3.0, gt=0, description="Timestep shift toward noise.")
+    mirrors: dict[str, str] = {"Look left": "Look right", "Look right": "Look left"}
+    """Action words that trade places when a walk is mirrored; empty switches mirroring off."""
+    context_noise: float = Field(default=0.25, ge=0, description="Largest standard deviation of noise on a clean context frame.")
+    context_noise_share: float = Field(default=0.25, ge=0, le=1, description="Share of context frames that get such noise.")
+    imagined_share: float = Field(default=0.0, ge=0, le=1, description="Share of context frames that the model paints itself.")
+    imagined_every: int = Field(default=2, gt=0, description="It does so in every so-manieth step.")
+    predict_actions: bool = Field(default=False, description="Train the text head to say the next action as well.")
+    text_dropout: float = Field(default=0.0, ge=0, le=1, description="Share of action texts left out.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkSample:
+    """One window, ready to be packed.
+
+    Attributes:
+        segments: in sequence order.
+        targets: velocity at the noised tokens, in sequence order: (noised tokens, latent size).
+        timesteps: noise level of each noised image.
+        tokens: the clean latent tokens, (frames, tokens, latent size).
+        imagined: for each frame but the first and last, whether the model's own estimate is to take its place as context.
+    """
+
+    segments: list[Segment]
+    targets: Tensor
+    timesteps: Tensor
+    tokens: Tensor
+    imagined: tuple[bool, ...]
+
+
+class WalkSampler:
+    """Draws windows; what window `place` of step `k` holds is a function of (seed, k, place)."""
+
+    def __init__(self, latents: LatentTable, tokenizer: Tokenizer, config: WalkConfig, *, seed: int) -> None:
+        self._latents = latents
+        self._config = config
+        self._seed = seed
+        self._windows = latents.walks.windows(config.frames)
+        words = set(latents.walks.actions) - {""}
+        self._ids = {word: tokenizer.encode(word) for word in words | set(config.mirrors.values())}
+
+    def window(self, step: int, place: int) -> WalkSample:
+        """Window `place` of a step."""
+        imagines = step % self._config.imagined_every == 0
+        return self.sample(np.random.default_rng((self._seed, step, place)), imagines=imagines)
+
+    def sample(self, rng: np.random.Generator, *, imagines: bool = False) -> WalkSample:
+        """One window."""
+        config = self._config
+        start = int(self._windows[rng.integers(len(self._windows))])
+        mirrored = bool(config.mirrors) and rng.random() < 0.5
+        tokens = self._latents.window(start, config.frames, mirrored=mirrored)
+        words = [self._latents.walks.actions[place] for place in range(start + 1, start + config.frames)]
+        texts = [config.mirrors.get(word, word) if mirrored else word for word in words]
+        sample = build_walk(tokens, texts, self._ids, self._latents.grid, config, rng)
+        return sample if imagines else replace(sample, imagined=(False,) * len(sample.imagined))
+
+
+def build_walk(
+    tokens: Tensor,
+    texts: list[str],
+    ids: Mapping[str, tuple[int, ...]],
+    grid: tuple[int, int],
+    config: WalkConfig,
+    rng: np.random.Generator,
+) -> WalkSample:
+    """Lay out one window.
+
+    Args:
+        tokens: latent tokens of its frames, (frames, tokens, latent size).
+        texts: the actions between them.
+        ids: token ids of every action, with begin and end marks.
+        grid: rows and columns of latent tokens.
+        config: what is noised how.
+        rng: every draw comes from here.
+    """
+    count, length = (len(tokens) - 1) * config.copies, tokens.shape[1:]
+    levels = 1 / (1 + np.exp(-rng.standard_normal(count)))
+    times = shift_timestep(torch.from_numpy(levels.astype(np.float32)), config.shift)
+    noise = torch.from_numpy(rng.standard_normal((count, *length), dtype=np.float32))
+    data = tokens[1:].repeat_interleave(config.copies, dim=0)
+    noised = interpolate(data, noise, times[:, None, None])
+    clean = _roughen(tokens, config, rng)
+    dropped = rng.random(len(texts)) < config.text_dropout
+    segments: list[Segment] = [LatentSegment(tokens=clean[0], grid=grid)]
+    for place, text in enumerate(texts):
+        if not dropped[place]:
+            segments.append(TextSegment(ids=ids[text], loss=config.predict_actions))
+        for copy in range(place * config.copies, (place + 1) * config.copies):
+            segments.append(LatentSegment(tokens=noised[copy], grid=grid, timestep=float(times[copy]), noised=True))
+        if place + 1 < len(texts):
+            segments.append(LatentSegment(tokens=clean[place + 1], grid=grid))
+    imagined = tuple(map(bool, rng.random(len(texts) - 1) < config.imagined_share))
+    targets = target_velocity(data, noise).flatten(0, 1)
+    return WalkSample(segments=segments, targets=targets, timesteps=times, tokens=tokens, imagined=imagined)
+
+
+def put_estimates(sample: WalkSample, velocity: Tensor) -> WalkSample:
+    """Replace the context frames that are marked so by what the model takes their noisiest copy for.
+
+    Errors of its own painting are what a model meets in a rollout; one that has learned from them drifts less (scheduled
+    sampling, arXiv 1506.03099).
+
+    Args:
+        sample: the window.
+        velocity: the model's velocity at its noised tokens, shaped as `sample.targets`.
+    """
+    noised = [each for each in sample.segments if isinstance(each, LatentSegment) and each.noised]
+    copies = len(noised) // (len(sample.imagined) + 1)
+    velocities = velocity.unflatten(0, (len(noised), -1))
+    segments: list[Segment] = []
+    frame = -1  # of the clean frames, the first is no candidate
+    for segment in sample.segments:
+        if isinstance(segment, LatentSegment) and not segment.noised:
+            if frame >= 0 and sample.imagined[frame]:
+                place = max(range(frame * copies, (frame + 1) * copies), key=lambda copy: noised[copy].timestep)
+                estimate = noised[place].tokens - noised[place].timestep * velocities[place]
+                segment = replace(segment, tokens=estimate)
+            frame += 1
+        segments.append(segment)
+    return replace(sample, segments=segments)
+
+
+def _roughen(tokens: Tensor, config: WalkConfig, rng: np.random.Generator) -> Tensor:
+    """Noise on some context frames, so that a frame that was imagined a little wrong does not derail what follows."""
+    chosen = rng.random(len(tokens)) < config.context_noise_share
+    deviation = np.where(chosen, rng.random(len(tokens)) * config.context_noise, 0.0).astype(np.float32)
+    noise = rng.standard_normal(tokens.shape, dtype=np.float32)
+    return tokens + torch.from_numpy(deviation[:, None, None] * noise)

@@ -1,0 +1,91 @@
+"""Latents of recorded frames, encoded once per episode when first asked for, and kept in a file that is mapped into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from bagel_world.errors import TrainingError
+from bagel_world.images import to_pixels
+from bagel_world.model.packing import to_tokens
+from bagel_world.model.vae import Vae
+from bagel_world.training.data.walks import Walks
+
+_BATCH = 32
+
+
+class LatentTable:
+    """Latent tokens of every frame and of its mirror image (posterior means, stored in float16).
+
+    Args:
+        walks: the recorded frames.
+        vae: the trained autoencoder.
+        patch: latent pixels on a side of a token.
+        cache: folder for the file; it starts afresh when the encoder or the number of frames has changed.
+    """
+
+    def __init__(self, walks: Walks, vae: Vae, *, patch: int, cache: Path) -> None:
+        self.walks = walks
+        self._vae = vae.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._patch = patch
+        self._lock = threading.Lock()
+        height, width = walks.frames.shape[1:3]
+        side = vae.config.downsample * patch
+        self.grid = (height // side, width // side)
+        size = patch * patch * vae.config.z_channels
+        shape = (2, len(walks.frames), self.grid[0] * self.grid[1], size)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            identity = {"encoder": _fingerprint(vae.encoder), "shape": list(shape)}
+            facts = cache / "latents.json"
+            same = facts.is_file() and json.loads(facts.read_text(encoding="utf-8")) == identity
+            mode = "r+" if same else "w+"
+            self._tokens = np.lib.format.open_memmap(cache / "latents.npy", mode=mode, dtype=np.float16, shape=shape)
+            self._known = np.lib.format.open_memmap(cache / "known.npy", mode=mode, dtype=np.bool_, shape=(2, len(walks)))
+            if not same:
+                unfinished = cache / ".unfinished-latents.json"
+                unfinished.write_text(json.dumps(identity), encoding="utf-8")
+                os.replace(unfinished, facts)
+        except OSError as error:
+            raise TrainingError(f"Could not write latents to {cache}: {error}. Free some space or move the run.") from error
+
+    def window(self, start: int, length: int, *, mirrored: bool) -> Tensor:
+        """Latent tokens of consecutive frames of one episode: float32, shape (length, tokens, latent size)."""
+        episode = int(np.searchsorted(self.walks.starts, start, side="right")) - 1
+        if not self._known[int(mirrored), episode]:
+            with self._lock:
+                self._encode(episode, mirrored=mirrored)
+        return torch.from_numpy(self._tokens[int(mirrored), start : start + length].astype(np.float32))
+
+    @torch.no_grad()
+    def _encode(self, episode: int, *, mirrored: bool) -> None:
+        if self._known[int(mirrored), episode]:
+            return  # another thread was here first
+        first, last = (int(place) for place in self.walks.starts[episode : episode + 2])
+        for start in range(first, last, _BATCH):
+            end = min(start + _BATCH, last)
+            tokens = self.encode(self.walks.frames[start:end, :, ::-1] if mirrored else self.walks.frames[start:end])
+            self._tokens[int(mirrored), start:end] = tokens.numpy().astype(np.float16)
+        self._known[int(mirrored), episode] = True
+
+    @torch.no_grad()
+    def encode(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Latent tokens of frames: float32, shape (frames, tokens, latent size)."""
+        pixels = torch.from_numpy(to_pixels(frames)).contiguous(memory_format=torch.channels_last)
+        return to_tokens(self._vae.encode(pixels), self._patch)
+
+
+def _fingerprint(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, parameter in sorted(module.named_parameters()):
+        digest.update(name.encode())
+        digest.update(parameter.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,60 @@
+"""Numbers that say how training goes, and the file they are kept in."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bagel_world.errors import TrainingError
+from bagel_world.training.losses import differences, luma
+
+
+def psnr(one: Tensor, other: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB per picture, shape (batch,), of pixels in [-1, 1]; what lies outside is clamped."""
+    error = (one.clamp(-1, 1) - other.clamp(-1, 1)).square().mean(dim=(1, 2, 3)) / 4
+    return -10 * torch.log10(error.clamp_min(1e-10))
+
+
+def gradient_energy(pixels: Tensor) -> Tensor:
+    """Mean absolute gradient of luma per picture, shape (batch,): the measure of sharpness."""
+    down, right = differences(luma(pixels.clamp(-1, 1)))
+    return 0.5 * (down.abs().mean(dim=(1, 2)) + right.abs().mean(dim=(1, 2)))
+
+
+class RunLog:
+    """`log.jsonl`: one JSON object per line, each with its step."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, step: int, **values: Any) -> None:
+        """Append a row."""
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **values}) + "\n")
+        except OSError as error:
+            raise TrainingError(f"Could not write {self.path}: {error}. Free some space and resume.") from error
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row; a last line that was cut off is left out."""
+        if not self.path.is_file():
+            return []
+        rows = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def cut(self, step: int) -> None:
+        """Forget what was written after this step: a resumed run writes it again."""
+        rows = [row for row in self.rows() if row["step"] <= step]
+        unfinished = self.path.with_name(f".unfinished-{self.path.name}")
+        unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        os.replace(unfinished, self.path)

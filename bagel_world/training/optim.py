@@ -1,0 +1,191 @@
+"""The optimizer: Muon for matrices, AdamW for everything else, one learning-rate schedule for both.
+
+Muon (Jordan et al., 2024) replaces the momentum of a matrix by its nearest orthogonal matrix, found with a few Newton-Schulz
+steps. They run in float32 here: bfloat16 is slow on CPUs without native support. Matrices of equal shape go through together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+Schedule = Literal["constant", "trapezoid"]
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the quintic step: singular values of (0, 1] end in about 0.7 .. 1.2."""
+
+_EPS = 1e-7
+
+
+class OptimizerConfig(BaseModel):
+    """How one stage of training moves its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    matrix_rate: float = Field(default=0.02, ge=0, description="Peak learning rate of Muon; 0 gives matrices to AdamW too.")
+    rate: float = Field(default=3e-3, gt=0, description="Peak learning rate of AdamW.")
+    momentum: float = Field(default=0.95, ge=0, lt=1, description="Momentum of Muon (Nesterov).")
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = Field(default=1e-10, gt=0, description="Added to AdamW's denominator.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled decay of matrices, per unit of learning rate.")
+    newton_schulz_steps: int = Field(default=5, ge=1, le=10)
+    clip: float = Field(default=1.0, gt=0, description="Largest global L2 norm of the gradient.")
+    schedule: Schedule = "trapezoid"
+    warmup_steps: int = Field(default=100, ge=0)
+    decay_share: float = Field(default=0.4, ge=0, le=1, description="Share of the steps, the last, in which rates fall to zero.")
+
+    @model_validator(mode="after")
+    def _betas_in_range(self) -> OptimizerConfig:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
+        return self
+
+
+def rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
+    """What the peak learning rates are multiplied with at this step (0-based) of `steps`."""
+    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    if config.schedule == "constant" or config.decay_share == 0:
+        return warm
+    left = (steps - step) / (config.decay_share * steps)
+    return min(warm, max(0.0, min(1.0, left)))
+
+
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+    """The nearest (semi-)orthogonal matrices, roughly: shape (batch, rows, columns), float32 in and out.
+
+    Long matrices take their steps on the small Gram matrix (rows x rows), of which every iterate is a polynomial: the same
+    result for a fraction of the arithmetic.
+    """
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + _EPS)
+    x = _on_gram(x, steps) if x.shape[-1] > 2 * x.shape[-2] else _directly(x, steps)
+    return x.mT if tall else x
+
+
+def _directly(x: Tensor, steps: int) -> Tensor:
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+def _on_gram(x: Tensor, steps: int) -> Tensor:
+    a, b, c = NEWTON_SCHULZ
+    gram = x @ x.mT
+    one = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+    total = one.expand_as(gram)
+    for step in range(steps):
+        factor = a * one + torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        total = factor @ total
+        if step < steps - 1:
+            gram = factor @ gram @ factor
+    return total @ x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalized. Convolution kernels are taken as matrices (out, in * height * width)."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimizerConfig, pool: Executor | None = None) -> None:
+        super().__init__(parameters, {"lr": config.matrix_rate})
+        self._config = config
+        self._pool = pool
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move every matrix that has a gradient."""
+        for group in self.param_groups:
+            jobs = [job for parameters in _by_shape(group["params"]).values() for job in _portions(parameters)]
+            jobs.sort(key=lambda job: -sum(parameter.numel() for parameter in job))
+            move = partial(self._step_together, rate=group["lr"])
+            list(map(move, jobs) if self._pool is None else self._pool.map(move, jobs))
+
+    @torch.no_grad()  # of this thread, whichever it is
+    def _step_together(self, parameters: Sequence[nn.Parameter], rate: float) -> None:
+        config = self._config
+        updates = []
+        for parameter in parameters:
+            assert parameter.grad is not None
+            state = self.state[parameter]
+            if not state:
+                state["momentum"] = torch.zeros_like(parameter)
+            momentum = state["momentum"]
+            momentum.lerp_(parameter.grad, 1 - config.momentum)
+            updates.append(torch.lerp(parameter.grad, momentum, config.momentum).flatten(1))
+        rows, columns = updates[0].shape
+        moved = orthogonalize(torch.stack(updates).float(), config.newton_schulz_steps)
+        scale = rate * max(1.0, rows / columns) ** 0.5
+        for parameter, update in zip(parameters, moved, strict=True):
+            parameter.mul_(1 - rate * config.weight_decay)
+            parameter.add_(update.view(parameter.shape).to(parameter.dtype), alpha=-scale)
+
+
+def _by_shape(parameters: Iterable[nn.Parameter]) -> dict[torch.Size, list[nn.Parameter]]:
+    shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+    for parameter in parameters:
+        if parameter.grad is not None:
+            shapes[parameter.shape].append(parameter)
+    return shapes
+
+
+def _portions(parameters: list[nn.Parameter], size: int = 6) -> list[list[nn.Parameter]]:
+    return [parameters[place : place + size] for place in range(0, len(parameters), size)]
+
+
+class Optimizer:
+    """Muon and AdamW behind one `step`, with clipping and the schedule.
+
+    Args:
+        named: name and parameter of everything that learns.
+        matrices: the names among them that Muon moves.
+        config: rates and schedule.
+        pool: threads that share Muon's work.
+    """
+
+    def __init__(
+        self, named: dict[str, nn.Parameter], matrices: set[str], config: OptimizerConfig, pool: Executor | None = None
+    ) -> None:
+        self.config = config
+        self._named = named
+        matrices = matrices if config.matrix_rate > 0 else set()
+        rest = [parameter for name, parameter in named.items() if name not in matrices]
+        self._parts: list[torch.optim.Optimizer] = []
+        if matrices:
+            self._parts.append(Muon([parameter for name, parameter in named.items() if name in matrices], config, pool))
+        if rest:
+            adam = torch.optim.AdamW(rest, lr=config.rate, betas=config.betas, eps=config.eps, weight_decay=0.0, fused=True)
+            self._parts.append(adam)
+        self._peaks = [part.param_groups[0]["lr"] for part in self._parts]
+
+    def step(self, factor: float) -> float:
+        """Clip, move the weights at `factor` times the peak rates, clear the gradients; the gradient norm before clipping."""
+        norm = nn.utils.clip_grad_norm_(self._named.values(), self.config.clip)
+        for part, peak in zip(self._parts, self._peaks, strict=True):
+            part.param_groups[0]["lr"] = peak * factor
+            part.step()
+            part.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the optimizer by `parameter name/what it is`."""
+        state = {}
+        for name, parameter in self._named.items():
+            for part in self._parts:
+                for key, value in part.state.get(parameter, {}).items():
+                    state[f"{name}/{key}"] = value
+        return state
+
+    def load_state_tensors(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state_tensors` gave."""
+        owner = {id(parameter): part for part in self._parts for parameter in part.param_groups[0]["params"]}
+        for key, value in state.items():
+            name, _, what = key.rpartition("/")
+            parameter = self._named[name]
+            owner[id(parameter)].state[parameter][what] = value.clone()

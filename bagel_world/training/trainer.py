@@ -1,0 +1,239 @@
+"""Training of the world model: interleaved walks in, velocities of the frames to be painted out.
+
+The step is a function of (seed, step number, weights): a run that was stopped at any moment and resumed from its newest state
+goes on exactly as if it had never been stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bagel_world.errors import TrainingError
+from bagel_world.model.bagel import Bagel
+from bagel_world.model.packing import Packed, PackingRules, pack
+from bagel_world.training.checkpoint import load_state, part_of, save_state
+from bagel_world.training.data.interleave import WalkConfig, WalkSample, WalkSampler, put_estimates
+from bagel_world.training.ema import Ema
+from bagel_world.training.losses import text_loss, velocity_loss
+from bagel_world.training.metrics import RunLog
+from bagel_world.training.optim import Optimizer, OptimizerConfig, rate_factor
+from bagel_world.training.workers import Losses, Workers
+
+_LOG = logging.getLogger(__name__)
+
+_VALIDATION_BATCH = 8
+
+
+class MotConfig(BaseModel):
+    """How the world model is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=4000, gt=0)
+    batch: int = Field(default=16, gt=0, description="Windows per step.")
+    walk: WalkConfig = WalkConfig()
+    velocity_weight: float = Field(default=1.0, ge=0, description="Weight of the squared error of velocities.")
+    text_weight: float = Field(default=0.0, ge=0, description="Weight of the cross-entropy of texts; 0 teaches no writing.")
+    balance_texts: bool = Field(default=False, description="Weigh the tokens of a text by 1 / sqrt(its length).")
+    optimizer: OptimizerConfig = OptimizerConfig()
+    ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    validation_windows: int = Field(default=64, gt=0)
+    validate_every: int = Field(default=200, gt=0)
+    save_every: int = Field(default=100, gt=0)
+    preview_every: int = Field(default=500, gt=0)
+
+
+class Trainer:
+    """Trains a `Bagel` on walks.
+
+    Args:
+        bagel: trained in place.
+        config: how.
+        rules: how its segments become tokens.
+        train: draws the windows to learn from.
+        validation: draws the windows to measure on.
+        run: folder for states and log.
+        workers: threads that share a step.
+        progress: called after every step with (step, steps, losses).
+        preview: called now and then with (step, model with averaged weights); what it gives goes into the log.
+    """
+
+    def __init__(
+        self,
+        bagel: Bagel,
+        config: MotConfig,
+        *,
+        rules: PackingRules,
+        train: WalkSampler,
+        validation: WalkSampler,
+        run: Path,
+        workers: int = 2,
+        progress: Callable[[int, int, dict[str, float]], None] | None = None,
+        preview: Callable[[int, Bagel], dict[str, float]] | None = None,
+    ) -> None:
+        if config.batch % workers:
+            raise TrainingError(f"Expected a batch that {workers} workers can share equally, got {config.batch}.")
+        self.bagel, self.config, self.run = bagel, config, run
+        self.step = 0
+        self._rules = rules
+        self._train, self._validation = train, validation
+        self._count = workers
+        self._workers = Workers(workers)
+        self._named = trained_parameters(bagel, writing=config.text_weight > 0)
+        self._optimizer = Optimizer(self._named, set(matrix_names(self._named)), config.optimizer, self._workers.pool)
+        self.ema = Ema(bagel, config.ema_decay)
+        self._progress, self._preview = progress, preview
+        run.mkdir(parents=True, exist_ok=True)
+        self._log = RunLog(run / "log.jsonl")
+
+    def train(self) -> dict[str, float]:
+        """Train to the last step and leave the averaged weights in the model; the validation figures."""
+        parameters = list(self._named.values())
+        began = time.perf_counter()
+        while self.step < self.config.steps:
+            losses = self._workers.backward(parameters, self._losses, list(range(self._count)))
+            if not np.isfinite(losses["loss"]):
+                raise self._diverged(losses["loss"])
+            losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
+            self.ema.update()
+            self.step += 1
+            self._after_step(losses, time.perf_counter() - began)
+        self.ema.swap()
+        return self.validate(swap=False)
+
+    def _losses(self, worker: int) -> Losses:
+        share = self.config.batch // self._count
+        samples = [self._train.window(self.step, place) for place in range(worker * share, (worker + 1) * share)]
+        return self._loss_of(samples)
+
+    def _loss_of(self, samples: list[WalkSample]) -> Losses:
+        if any(any(sample.imagined) for sample in samples):
+            samples = self._with_estimates(samples)
+        packed = pack([sample.segments for sample in samples], self._rules)
+        return pack_losses(self.bagel, packed, torch.cat([sample.targets for sample in samples]), self.config)
+
+    @torch.no_grad()
+    def _with_estimates(self, samples: list[WalkSample]) -> list[WalkSample]:
+        packed = pack([sample.segments for sample in samples], self._rules)
+        velocity = self.bagel.velocity(packed)[packed.noised]
+        parts = velocity.split([len(sample.targets) for sample in samples])
+        return [put_estimates(sample, part) for sample, part in zip(samples, parts, strict=True)]
+
+    def _after_step(self, losses: dict[str, float], seconds: float) -> None:
+        config = self.config
+        if self.step % 10 == 0:
+            self._log.write(self.step, seconds=round(seconds, 1), **losses)
+        if self.step % config.validate_every == 0:
+            figures = self.validate()
+            self._log.write(self.step, **figures)
+            _LOG.info("step %d: %s", self.step, {name: round(value, 4) for name, value in figures.items()})
+        if self.step % config.save_every == 0:
+            self.save()
+        if self._preview is not None and self.step % config.preview_every == 0:
+            self.ema.swap()
+            figures = self._preview(self.step, self.bagel)
+            self.ema.swap()
+            self._log.write(self.step, **figures)
+        if self._progress is not None:
+            self._progress(self.step, config.steps, losses)
+
+    @torch.no_grad()
+    def validate(self, *, swap: bool = True) -> dict[str, float]:
+        """Losses of the averaged weights on fixed windows with fixed noise."""
+        if swap:
+            self.ema.swap()
+        totals: dict[str, float] = {}
+        count = self.config.validation_windows
+        for first in range(0, count, _VALIDATION_BATCH):
+            places = range(first, min(first + _VALIDATION_BATCH, count))
+            for name, value in self._loss_of([self._validation.window(0, place) for place in places]).items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(places) / count
+        if swap:
+            self.ema.swap()
+        return {f"validation_{name}": value for name, value in totals.items()}
+
+    def _diverged(self, loss: float) -> TrainingError:
+        path = self.run / f"diverged-{self.step:08d}.safetensors"
+        samples = [self._train.window(self.step, place) for place in range(self.config.batch)]
+        tensors = {f"{place}/targets": sample.targets for place, sample in enumerate(samples)}
+        tensors |= {f"{place}/timesteps": sample.timesteps for place, sample in enumerate(samples)}
+        tensors |= {f"{place}/tokens": sample.tokens for place, sample in enumerate(samples)}
+        save_file(tensors, str(path))
+        return TrainingError(
+            f"The loss of step {self.step} is {loss}. Its batch was saved to {path}. "
+            "Resume with a lower learning rate (optimizer.rate, optimizer.matrix_rate)."
+        )
+
+    def save(self) -> Path:
+        """Write the state of the run."""
+        tensors: dict[str, Tensor] = {f"weights/{name}": parameter.detach() for name, parameter in self._named.items()}
+        tensors |= {f"average/{name}": average for name, average in self.ema.averages.items()}
+        tensors |= {f"optimizer/{name}": value for name, value in self._optimizer.state_tensors().items()}
+        return save_state(self.run, self.step, tensors, {"updates": self.ema.updates})
+
+    @torch.no_grad()
+    def resume(self) -> bool:
+        """Go on from the newest state; False where there is none."""
+        found = load_state(self.run)
+        if found is None:
+            return False
+        self.step, tensors, facts = found
+        for name, parameter in self._named.items():
+            parameter.copy_(tensors[f"weights/{name}"])
+        self.ema.load(part_of(tensors, "average/"), int(facts["updates"]))
+        self._optimizer.load_state_tensors(part_of(tensors, "optimizer/"))
+        self._log.cut(self.step)
+        return True
+
+
+def pack_losses(bagel: Bagel, packed: Packed, targets: Tensor, config: MotConfig) -> Losses:
+    """The losses of one pack; a pack without texts that predict, or without noised images, lacks that part.
+
+    Args:
+        bagel: the model.
+        packed: the pack.
+        targets: velocity at its noised tokens, in sequence order.
+        config: the weights of the parts.
+    """
+    hidden = bagel.hidden(packed)
+    losses: Losses = {}
+    loss = hidden.generate.new_zeros(())
+    if len(targets):
+        losses["velocity"] = velocity_loss(bagel.latent_out(hidden.generate)[packed.noised], targets)
+        loss = loss + config.velocity_weight * losses["velocity"]
+    if config.text_weight and len(packed.labels):
+        logits = bagel.logits(hidden.understand[packed.label_places])
+        losses["text"] = text_loss(logits, packed.labels, packed.label_weights if config.balance_texts else None)
+        loss = loss + config.text_weight * losses["text"]
+    return {**losses, "loss": loss}
+
+
+def trained_parameters(bagel: Bagel, *, writing: bool) -> dict[str, torch.nn.Parameter]:
+    """What training on walks moves: all but fixed tables, the ViT with its connector and, without `writing`, the text head."""
+    still = ("vit.", "connector.") if writing else ("vit.", "connector.", "lm_head.")
+    return {
+        name: parameter
+        for name, parameter in bagel.named_parameters()
+        if parameter.requires_grad and not name.startswith(still)
+    }
+
+
+def matrix_names(named: dict[str, torch.nn.Parameter]) -> list[str]:
+    """The parameters that Muon moves: the matrices inside the decoder layers."""
+    return [name for name, parameter in named.items() if name.startswith("mot.layers.") and parameter.ndim == 2]
+
+
+@torch.no_grad()
+def scale_inputs(bagel: Bagel, generator: torch.Generator) -> None:
+    """Give a fresh model inputs of about unit size; beside the position tables, latents and timesteps would start unheard."""
+    for layer in (bagel.latent_in, bagel.timestep_embedding.fc1, bagel.timestep_embedding.fc2):
+        layer.weight.normal_(0.0, layer.in_features**-0.5, generator=generator)

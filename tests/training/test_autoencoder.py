@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bagel_world.errors import TrainingError
+from bagel_world.model.config import preset
+from bagel_world.model.vae import Vae
+from bagel_world.training.autoencoder import AutoencoderConfig, AutoencoderTrainer, as_pixels
+from bagel_world.training.normalization import fold_normalization
+from bagel_world.training.optim import OptimizerConfig
+from tests.training.walks import make_vae, make_walks
+
+CONFIG = AutoencoderConfig(
+    steps=6,
+    batch=4,
+    texture_weight=0.1,
+    normalize_at=(0.5,),
+    statistics_frames=8,
+    validation_frames=4,
+    validate_every=3,
+    save_every=2,
+    optimizer=OptimizerConfig(warmup_steps=1),
+)
+
+
+def _trainer(run: Path, config: AutoencoderConfig = CONFIG) -> AutoencoderTrainer:
+    walks = make_walks()
+    return AutoencoderTrainer(make_vae(), config, train=walks, validation=walks, run=run)
+
+
+@torch.no_grad()
+def test_folding_normalizes_latents_and_keeps_the_picture_where_no_padding_reaches() -> None:
+    vae = make_vae()
+    pixels = as_pixels(make_walks().frames)
+    latents = vae.encode(pixels)
+    mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    _, log_variance = vae.moments(pixels)
+    first = torch.nn.functional.conv2d(latents, vae.decoder.conv_in.weight, vae.decoder.conv_in.bias)
+    fold_normalization(dict(vae.named_parameters()), mean, deviation)
+    normalized = vae.encode(pixels)
+    torch.testing.assert_close(normalized.mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normalized.std((0, 2, 3)), torch.ones(4), atol=1e-5, rtol=0)
+    again = torch.nn.functional.conv2d(normalized, vae.decoder.conv_in.weight, vae.decoder.conv_in.bias)
+    torch.testing.assert_close(again, first, atol=1e-5, rtol=1e-5)
+    spread = torch.exp(0.5 * vae.moments(pixels)[1]) * deviation[:, None, None]
+    torch.testing.assert_close(spread, torch.exp(0.5 * log_variance), atol=1e-5, rtol=1e-5)
+
+
+def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
+    whole = _trainer(tmp_path / "whole")
+    figures = whole.train()
+    stopped = _trainer(tmp_path / "parted")
+
+    def stop(step: int, steps: int, losses: dict[str, float]) -> None:
+        del steps, losses
+        if step == 5:
+            raise KeyboardInterrupt
+
+    stopped._progress = stop
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train()
+    resumed = _trainer(tmp_path / "parted")
+    assert resumed.resume()
+    assert resumed.step == 4
+    assert resumed.train() == figures
+    for name, parameter in whole.vae.named_parameters():
+        assert torch.equal(parameter, dict(resumed.vae.named_parameters())[name]), name
+
+
+def test_latents_are_normalized_on_the_way(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"normalize_at": (1.0,)}))
+    trainer.train()
+    with torch.no_grad():
+        latents = trainer.vae.encode(as_pixels(make_walks().frames))
+    assert latents.mean((0, 2, 3)).abs().max() < 0.2
+    assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.2
+
+
+def test_scaled_latents_are_refused(tmp_path: Path) -> None:
+    walks = make_walks()
+    with pytest.raises(TrainingError, match="scale_factor 1"):
+        AutoencoderTrainer(Vae(preset("tiny").vae_config), CONFIG, train=walks, validation=walks, run=tmp_path)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bagel_world.model.attention import allowed
+from bagel_world.model.checkpoint import packing_rules
+from bagel_world.model.packing import LatentSegment, TextSegment, pack
+from bagel_world.training.data.interleave import WalkConfig, WalkSampler, build_walk, put_estimates
+from tests.training.walks import make_config, make_latents, make_tokenizer, make_walks
+
+IDS = {"go": (1, 5, 2), "turn": (1, 6, 2)}
+
+
+def _walk(**settings: object) -> tuple[torch.Tensor, object]:
+    tokens = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0))
+    config = WalkConfig.model_validate({"context_noise_share": 0.0, "copies": 2, **settings})
+    return tokens, build_walk(tokens, ["go", "turn"], IDS, (2, 2), config, np.random.default_rng(0))
+
+
+def test_segments_stand_in_the_order_of_a_world() -> None:
+    tokens, sample = _walk()
+    kinds = ["text" if isinstance(each, TextSegment) else "noised" if each.noised else "clean" for each in sample.segments]
+    assert kinds == ["clean", "text", "noised", "noised", "clean", "text", "noised", "noised"]
+    assert [each.ids for each in sample.segments if isinstance(each, TextSegment)] == [IDS["go"], IDS["turn"]]
+    clean = [each.tokens for each in sample.segments if isinstance(each, LatentSegment) and not each.noised]
+    assert torch.equal(clean[0], tokens[0])
+    assert torch.equal(clean[1], tokens[1])
+
+
+def test_following_the_target_velocity_from_the_noised_tokens_leads_to_the_data() -> None:
+    tokens, sample = _walk()
+    noised = [each for each in sample.segments if isinstance(each, LatentSegment) and each.noised]
+    assert len({each.timestep for each in noised}) == 4
+    for place, (segment, target) in enumerate(zip(noised, sample.targets.unflatten(0, (4, 4)), strict=True)):
+        data = segment.tokens - segment.timestep * target
+        torch.testing.assert_close(data, tokens[1 + place // 2], atol=1e-5, rtol=1e-5)
+
+
+def test_copies_share_a_position_and_do_not_see_each_other() -> None:
+    _, sample = _walk()
+    rules = packing_rules(make_config(), make_tokenizer())
+    packed = pack([sample.segments], rules)
+    positions = packed.in_sequence(packed.positions).tolist()
+    assert positions == [0] * 6 + [1, 2, 3] + [4] * 18 + [5, 6, 7] + [8] * 12
+    mask = allowed(packed.layouts[0])
+    first, second, clean = slice(9, 15), slice(15, 21), slice(21, 27)
+    assert not mask[second, first].any()
+    assert not mask[first, second].any()
+    assert not mask[clean, first].any()
+    assert mask[first, :9].all()
+
+
+def test_context_noise_touches_context_only() -> None:
+    tokens, sample = _walk(context_noise_share=1.0, context_noise=0.5)
+    segments = [each for each in sample.segments if isinstance(each, LatentSegment)]
+    assert not torch.equal(segments[0].tokens, tokens[0])
+    assert (segments[0].tokens - tokens[0]).std() < 0.6
+    torch.testing.assert_close(segments[1].tokens - segments[1].timestep * sample.targets[:4], tokens[1], atol=1e-5, rtol=1e-5)
+
+
+def test_estimates_take_the_place_of_marked_context_frames_only() -> None:
+    tokens, sample = _walk(imagined_share=1.0)
+    assert sample.imagined == (True,)
+    exact = put_estimates(sample, sample.targets)
+    clean = [each.tokens for each in exact.segments if isinstance(each, LatentSegment) and not each.noised]
+    assert torch.equal(clean[0], tokens[0])
+    torch.testing.assert_close(clean[1], tokens[1], atol=1e-5, rtol=1e-5)
+    unmoved = put_estimates(sample, torch.zeros_like(sample.targets)).segments
+    one, other, context = sample.segments[2], sample.segments[3], unmoved[4]
+    assert isinstance(one, LatentSegment)
+    assert isinstance(other, LatentSegment)
+    assert isinstance(context, LatentSegment)
+    assert torch.equal(context.tokens, (one if one.timestep > other.timestep else other).tokens)
+    assert unmoved[2:4] == sample.segments[2:4]
+
+
+def test_dropped_texts_leave_no_tokens() -> None:
+    _, sample = _walk(text_dropout=1.0)
+    assert not any(isinstance(each, TextSegment) for each in sample.segments)
+
+
+def test_windows_depend_on_seed_step_and_place_alone(tmp_path: Path) -> None:
+    sampler = WalkSampler(make_latents(tmp_path), make_tokenizer(), WalkConfig(frames=4), seed=3)
+    again = WalkSampler(make_latents(tmp_path), make_tokenizer(), WalkConfig(frames=4), seed=3)
+    again.window(0, 0)
+    assert torch.equal(sampler.window(5, 1).targets, again.window(5, 1).targets)
+    assert not torch.equal(sampler.window(5, 1).targets, sampler.window(5, 2).targets)
+    assert not torch.equal(sampler.window(5, 1).targets, sampler.window(6, 1).targets)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_mirrored_walks_swap_left_and_right(tmp_path: Path, step: int) -> None:
+    walks, tokenizer = make_walks(), make_tokenizer()
+    latents = make_latents(tmp_path, walks)
+    config = WalkConfig(frames=3, context_noise_share=0.0)
+    sample = WalkSampler(latents, tokenizer, config, seed=0).window(step, 0)
+    starts = {place: mirrored for mirrored in (False, True) for place in walks.windows(3)
+              if torch.equal(latents.window(int(place), 3, mirrored=mirrored), sample.tokens)}
+    (start, mirrored), = starts.items()
+    spoken = [tokenizer.decode(each.ids) for each in sample.segments if isinstance(each, TextSegment)]
+    words = list(walks.actions[start + 1 : start + 3])
+    swap = {"Look left": "Look right", "Look right": "Look left"}
+    assert spoken == ([swap.get(word, word) for word in words] if mirrored else words)

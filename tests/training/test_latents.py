@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bagel_world.model.packing import to_tokens
+from bagel_world.training.data.latents import LatentTable
+from tests.training.walks import make_latents, make_vae, make_walks
+
+
+def test_window_is_what_the_autoencoder_gives(tmp_path: Path) -> None:
+    walks, vae = make_walks(), make_vae()
+    table = LatentTable(walks, vae, patch=2, cache=tmp_path)
+    pixels = torch.from_numpy(walks.frames[7:10].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.no_grad():
+        expected = to_tokens(vae.encode(pixels), 2)
+        mirrored = to_tokens(vae.encode(pixels.flip(-1)), 2)
+    torch.testing.assert_close(table.window(7, 3, mirrored=False), expected, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(table.window(7, 3, mirrored=True), mirrored, atol=2e-3, rtol=2e-3)
+    assert table.grid == (2, 2)
+
+
+def test_latents_are_kept_on_disk_until_the_autoencoder_changes(tmp_path: Path) -> None:
+    make_latents(tmp_path).window(0, 2, mirrored=False)
+    assert np.load(tmp_path / "known.npy").sum() == 1
+    make_latents(tmp_path)
+    assert np.load(tmp_path / "known.npy").sum() == 1
+    other = make_vae()
+    with torch.no_grad():
+        other.encoder.conv_in.bias.add_(1.0)
+    LatentTable(make_walks(), other, patch=2, cache=tmp_path)
+    assert np.load(tmp_path / "known.npy").sum() == 0

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bagel_world.errors import TrainingError
+from bagel_world.model.bagel import Bagel
+from bagel_world.model.checkpoint import packing_rules
+from bagel_world.training.data.interleave import WalkConfig, WalkSampler
+from bagel_world.training.metrics import RunLog
+from bagel_world.training.optim import OptimizerConfig
+from bagel_world.training.trainer import MotConfig, Trainer
+from tests.training.walks import make_config, make_latents, make_tokenizer
+
+CONFIG = MotConfig(
+    steps=8,
+    batch=4,
+    walk=WalkConfig(frames=3, copies=1),
+    optimizer=OptimizerConfig(warmup_steps=1),
+    validation_windows=4,
+    validate_every=4,
+    save_every=3,
+    preview_every=100,
+)
+
+
+def _trainer(folder: Path, config: MotConfig = CONFIG) -> Trainer:
+    shape, tokenizer = make_config(), make_tokenizer()
+    bagel = Bagel(shape)
+    bagel.initialize(torch.Generator().manual_seed(0))
+    latents = make_latents(folder / "cache")
+    samplers = [WalkSampler(latents, tokenizer, config.walk, seed=seed) for seed in (0, 1)]
+    return Trainer(
+        bagel, config, rules=packing_rules(shape, tokenizer), train=samplers[0], validation=samplers[1], run=folder / "run"
+    )
+
+
+def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
+    whole = _trainer(tmp_path / "whole")
+    figures = whole.train()
+    stopped = _trainer(tmp_path / "parted")
+
+    def stop(step: int, steps: int, losses: dict[str, float]) -> None:
+        del steps, losses
+        if step == 5:
+            raise KeyboardInterrupt
+
+    stopped._progress = stop
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train()
+    resumed = _trainer(tmp_path / "parted")
+    assert resumed.resume()
+    assert resumed.step == 3
+    assert resumed.train() == figures
+    for (name, one), (_, other) in zip(whole.bagel.named_parameters(), resumed.bagel.named_parameters(), strict=True):
+        assert torch.equal(one, other), name
+    whole_log, parted_log = (RunLog(tmp_path / name / "run" / "log.jsonl").rows() for name in ("whole", "parted"))
+    assert whole_log == parted_log
+
+
+def test_training_lowers_the_validation_loss_on_walks_it_knows(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"steps": 60, "save_every": 1000, "validate_every": 1000}))
+    before = trainer.validate()["validation_loss"]
+    assert trainer.train()["validation_loss"] < 0.8 * before
+
+
+def test_an_untrained_velocity_head_is_zero_so_that_the_first_loss_is_known(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path)
+    samples = [trainer._validation.window(0, place) for place in range(4)]
+    expected = torch.stack([sample.targets.square().mean() for sample in samples]).mean()
+    assert trainer.validate()["validation_loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path)
+    with torch.no_grad():
+        trainer.bagel.latent_out.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"loss of step 0 is nan.*diverged-00000000"):
+        trainer.train()
+    kept = load_file(tmp_path / "run" / "diverged-00000000.safetensors")
+    assert torch.equal(kept["2/targets"], trainer._train.window(0, 2).targets)
+
+
+def test_what_dynamics_do_not_need_stays_as_it_was(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path)
+    before = {name: parameter.detach().clone() for name, parameter in trainer.bagel.named_parameters()}
+    trainer.train()
+    changed = {name for name, parameter in trainer.bagel.named_parameters() if not torch.equal(parameter, before[name])}
+    still = ("vit.", "connector.", "lm_head.", "latent_positions", "vit_positions")
+    assert not {name for name in changed if name.startswith(still)}
+    assert {"latent_in.weight", "embed_tokens.weight", "timestep_embedding.fc1.weight"} < changed
+
+
+def test_writing_is_learned_when_it_has_a_weight(tmp_path: Path) -> None:
+    walk = CONFIG.walk.model_copy(update={"predict_actions": True})
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"walk": walk, "text_weight": 1.0, "steps": 60, "save_every": 1000}))
+    before = trainer.validate()
+    after = trainer.train()
+    assert before["validation_text"] == pytest.approx(math.log(512), rel=0.05)
+    assert after["validation_text"] < 0.3 * before["validation_text"]
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="2 workers can share"):
+        _trainer(tmp_path, CONFIG.model_copy(update={"batch": 3}))

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bagel_world.episodes import write_shard
+from bagel_world.errors import TrainingError
+from bagel_world.training.data.walks import gather_walks
+from bagel_world.types import Action, Episode
+from tests.training.walks import make_walks
+
+
+def _episode(number: int, frames: int, side: int = 4) -> Episode:
+    pictures = np.full((frames, side, side, 3), number, np.uint8)
+    pictures[:, 0, 0] = np.arange(frames)[:, None]
+    actions = tuple(Action(text=f"go {place}") for place in range(frames - 1))
+    return Episode(frames=pictures, actions=actions, metadata={"episode_id": f"e{number}"})
+
+
+def test_windows_stay_inside_episodes() -> None:
+    walks = make_walks(episodes=3, frames=4)
+    assert walks.windows(3).tolist() == [0, 1, 4, 5, 8, 9]
+    assert len(walks) == 3
+
+
+def test_windows_longer_than_every_episode_are_refused() -> None:
+    with pytest.raises(TrainingError, match=r"at least 5 frames, the longest has 4"):
+        make_walks(frames=4).windows(5)
+
+
+def test_gathered_walks_hold_frames_actions_and_borders(tmp_path: Path) -> None:
+    episodes = [_episode(10, 3), _episode(20, 5)]
+    write_shard(tmp_path / "shards", 0, episodes)
+    walks = gather_walks(tmp_path / "shards", tmp_path / "cache")
+    assert np.array_equal(walks.frames, np.concatenate([episode.frames for episode in episodes]))
+    assert walks.starts.tolist() == [0, 3, 8]
+    assert walks.actions == ("", "go 0", "go 1", "", "go 0", "go 1", "go 2", "go 3")
+
+
+def test_new_shards_are_decoded_and_known_ones_are_not(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shards", 0, [_episode(10, 3)])
+    gather_walks(tmp_path / "shards", tmp_path / "cache")
+    before = (tmp_path / "cache" / "frames.npy").stat().st_mtime_ns
+    gather_walks(tmp_path / "shards", tmp_path / "cache")
+    assert (tmp_path / "cache" / "frames.npy").stat().st_mtime_ns == before
+    write_shard(tmp_path / "shards", 1, [_episode(20, 4)])
+    assert len(gather_walks(tmp_path / "shards", tmp_path / "cache").frames) == 7
+
+
+def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shards", 0, [_episode(1, 3), _episode(2, 3, side=8)])
+    with pytest.raises(TrainingError, match="one size"):
+        gather_walks(tmp_path / "shards", tmp_path / "cache")
