@@ -45,7 +45,9 @@ class MissingExtraError(BagelWorldError, ImportError):
     """An optional dependency is missing; the message names the extra to install."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f'{purpose} needs {package}, which is not installed. Install it with: pip install "bagel-world[{extra}]"')
+        super().__init__(
+            f'{purpose} needs {package}, which is not installed. Install it with: pip install "bagel-world[{extra}]"'
+        )
 
 
 class SimulatorError(BagelWorldError, RuntimeError):

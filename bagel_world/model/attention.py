@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, no_type_check
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +138,7 @@ def plan_flex(layouts: Sequence[Layout], order: Int[Tensor, " s"]) -> Plan:
     whole, noise = torch.cat([each for _, each, _ in parts]), torch.cat([each for _, _, each in parts])
     sample, number, whole, noise = (each.to(order.device) for each in (sample, number, whole, noise))
 
+    @no_type_check  # torch calls it with tensors that stand for numbers, and reads its signature
     def may_see(batch: Tensor, head: Tensor, q: Tensor, k: Tensor) -> Tensor:
         del batch, head
         same_split = number[q] == number[k]

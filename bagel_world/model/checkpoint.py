@@ -159,7 +159,7 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch
     tokenizer = Tokenizer.from_folder(folder)
     if len(tokenizer) > config.llm_config.vocab_size:
         raise CheckpointError(
-            f"The tokenizer in {folder} has {len(tokenizer)} ids, the model rows for {config.llm_config.vocab_size}. "
+            f"The tokenizer in {folder} has {len(tokenizer)} ids, but the model only {config.llm_config.vocab_size} rows. "
             "Use the tokenizer this checkpoint was trained with."
         )
     bagel, vae = build(config, "meta")
@@ -219,7 +219,7 @@ def save(folder: str | Path, *, config: BagelConfig, bagel: Bagel, vae: Vae, tok
         ConfigError: the tokenizer has more ids than the model has rows.
     """
     if len(tokenizer) > config.llm_config.vocab_size:
-        raise ConfigError(f"The tokenizer has {len(tokenizer)} ids, the model rows for {config.llm_config.vocab_size}.")
+        raise ConfigError(f"The tokenizer has {len(tokenizer)} ids, but the model only {config.llm_config.vocab_size} rows.")
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -205,6 +205,8 @@ class _Writer:
 
     def text(self, segment: TextSegment, position: int) -> tuple[int, Mode, int]:
         ids = segment.ids
+        if segment.loss and len(ids) < 2:
+            raise ConfigError(f"A text with loss needs at least two ids, one to predict the next: got {ids}.")
         if segment.loss:
             first, count = len(self.text_ids), len(ids) - 1
             self.label_places.extend(range(first, first + count))

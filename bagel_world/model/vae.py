@@ -27,7 +27,7 @@ def _conv3(into: int, out: int, stride: int = 1, padding: int = 1) -> nn.Conv2d:
 
 
 def _swish(x: Tensor) -> Tensor:
-    """x * sigmoid(x); in place where nobody will ask for a gradient: the largest maps are bound by memory."""
+    """X * sigmoid(x); in place where nobody will ask for a gradient: the largest maps are bound by memory."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
 
 

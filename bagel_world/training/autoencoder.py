@@ -55,6 +55,7 @@ class AutoencoderConfig(BaseModel):
 
     Never after the last step: the zero padding at the borders shifts with the latents, and the steps after heal that.
     """
+    decoder_only_from: float = Field(default=1.0, ge=0, le=1, description="Share of the steps after which the encoder stays.")
     statistics_frames: int = Field(default=512, gt=0, description="Training frames from which mean and variance are taken.")
     validation_frames: int = Field(default=192, gt=0)
     validate_every: int = Field(default=250, gt=0)
@@ -122,6 +123,8 @@ class AutoencoderTrainer:
         parameters = list(self._named.values())
         began = time.perf_counter()
         while self.step < self.config.steps:
+            if self.step == self._encoder_ends:
+                self._settle_encoder()
             losses = self._workers.backward(parameters, self._losses, self._batch())
             if not np.isfinite(losses["loss"]):
                 raise TrainingError(
@@ -152,6 +155,17 @@ class AutoencoderTrainer:
         if self._progress is not None:
             self._progress(self.step, config.steps, losses)
 
+    @property
+    def _encoder_ends(self) -> int:
+        return round(self.config.decoder_only_from * self.config.steps)
+
+    @torch.no_grad()
+    def _settle_encoder(self) -> None:
+        """From here on the decoder learns from the very latents that the averaged encoder gives."""
+        for name, average in self.ema.averages.items():
+            if name.startswith("encoder."):
+                self._named[name].copy_(average)
+
     def _batch(self) -> list[_Slice]:
         rng = np.random.default_rng((self._seed, self.step))
         frames = self._train.frames[np.sort(rng.integers(len(self._train.frames), size=self.config.batch))]
@@ -168,7 +182,8 @@ class AutoencoderTrainer:
 
     def _losses(self, part: _Slice) -> Losses:
         config = self.config
-        mean, log_variance = self.vae.moments(part.pixels)
+        with torch.set_grad_enabled(self.step < self._encoder_ends):
+            mean, log_variance = self.vae.moments(part.pixels)
         spread = mean.detach().std(dim=(0, 2, 3), keepdim=True)
         deviation = torch.maximum(torch.exp(0.5 * log_variance.clamp(-20, 4)), config.latent_noise * spread)
         decoded = self.vae.decode(mean + deviation * part.noise)

@@ -221,9 +221,7 @@ def trained_parameters(bagel: Bagel, *, writing: bool) -> dict[str, torch.nn.Par
     """What training on walks moves: all but fixed tables, the ViT with its connector and, without `writing`, the text head."""
     still = ("vit.", "connector.") if writing else ("vit.", "connector.", "lm_head.")
     return {
-        name: parameter
-        for name, parameter in bagel.named_parameters()
-        if parameter.requires_grad and not name.startswith(still)
+        name: parameter for name, parameter in bagel.named_parameters() if parameter.requires_grad and not name.startswith(still)
     }
 
 

@@ -30,7 +30,7 @@ MAX_TEXT_TOKENS = 8192
 """Longest text that may enter a context, in tokens."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Seen:
     """A frame, after the VAE's resize rule; with `noise` its latents are sampled, otherwise they are the posterior mean."""
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -34,9 +36,15 @@ def pixels_of(frames: Sequence[Frame], device: torch.device) -> Float[Tensor, "b
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Fills the nodes of contexts with what this checkpoint makes of them."""
+    """Fills the nodes of contexts with what a checkpoint makes of them.
+
+    Attributes:
+        checkpoint: the model.
+        latents: those of every frame that somebody still remembers; frames outlive the contexts they are re-encoded in.
+    """
 
     checkpoint: Checkpoint
+    latents: WeakKeyDictionary[Seen, Float[Tensor, "z h w"]] = field(default_factory=WeakKeyDictionary)
 
     def fill(self, contexts: Sequence[Context], name: BranchName = "full") -> list[Branch]:
         """The branch of every context, computed as far as it was not."""
@@ -48,8 +56,8 @@ class Prefill:
         """One packed forward over these runs; every node then knows its branch."""
         bagel = self.checkpoint.bagel
         if name == "full":
-            latents = self._encode([node.event for run in runs for node in run if isinstance(node.event, Seen)])
-            segments = [[self._segments(node, latents) for node in run] for run in runs]
+            self._encode(runs)
+            segments = [[self._segments(node) for node in run] for run in runs]
         else:
             segments = [[_texts(node) for node in run] for run in runs]
         parents = [_branch(run[0].parent, name) for run in runs]
@@ -76,19 +84,22 @@ class Prefill:
                 setattr(node, name, Branch(cache.truncate(length), position))
             run[-1].cut = run[-1].cut or name == "full"
 
-    def _encode(self, events: Sequence[Seen]) -> dict[int, Float[Tensor, "z h w"]]:
-        """Latents of frames by the identity of their event, one batch per size."""
-        latents: dict[int, Tensor] = {}
-        device = self.checkpoint.bagel.device
-        shown = [event for event in events if event.see != "vit"]
-        for same in _by(shown, lambda event: (event.frame.shape, event.noise is None)):
-            drawn = [event.noise for event in same if event.noise is not None]
-            noise = torch.stack(drawn).to(device) if drawn else None
-            encoded = self.checkpoint.vae.encode(pixels_of([event.frame for event in same], device), noise)
-            latents |= {id(event): each for event, each in zip(same, encoded, strict=True)}
-        return latents
+    def _encode(self, runs: Sequence[Run]) -> None:
+        """Latents of all frames in these runs that have none yet.
 
-    def _segments(self, node: Node, latents: dict[int, Tensor]) -> list[Segment]:
+        The first frames of all runs make a batch, then the second ones, and so on: a single world always encodes frame by
+        frame, so that one that is restored, or evicts, finds the very bits it had.
+        """
+        columns = zip_longest(*([node.event for node in run if isinstance(node.event, Seen)] for run in runs))
+        for column in columns:
+            new = [event for event in column if event is not None and event.see != "vit" and event not in self.latents]
+            for same in _by(new, lambda event: (event.frame.shape, event.noise is None)):
+                drawn = [event.noise for event in same if event.noise is not None]
+                noise = torch.stack(drawn).to(self.checkpoint.bagel.device) if drawn else None
+                pixels = pixels_of([event.frame for event in same], self.checkpoint.bagel.device)
+                self.latents.update(zip(same, self.checkpoint.vae.encode(pixels, noise), strict=True))
+
+    def _segments(self, node: Node) -> list[Segment]:
         """What the full branch gets to see of an event."""
         event = node.event
         if isinstance(event, Said):
@@ -97,7 +108,7 @@ class Prefill:
         config = self.checkpoint.config
         segments: list[Segment] = []
         if event.see != "vit":
-            each, patch = latents[id(event)], config.latent_patch_size
+            each, patch = self.latents[event], config.latent_patch_size
             grid = (each.shape[1] // patch, each.shape[2] // patch)
             segments.append(LatentSegment(tokens=to_tokens(each, patch), grid=grid))
         if event.see != "latents":

@@ -79,6 +79,22 @@ def test_latents_are_normalized_on_the_way(tmp_path: Path) -> None:
     assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.2
 
 
+def test_the_decoder_goes_on_alone_from_the_averaged_encoder(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"decoder_only_from": 0.5, "normalize_at": ()})
+    trainer = _trainer(tmp_path, config)
+    seen = {}
+
+    def watch(step: int, steps: int, losses: dict[str, float]) -> None:
+        del steps, losses
+        seen[step] = {name: average.clone() for name, average in trainer.ema.averages.items()}
+
+    trainer._progress = watch
+    trainer.train()
+    final = dict(trainer.vae.named_parameters())
+    for name, average in seen[3].items():
+        assert torch.equal(final[name], average) == name.startswith("encoder."), name
+
+
 def test_scaled_latents_are_refused(tmp_path: Path) -> None:
     walks = make_walks()
     with pytest.raises(TrainingError, match="scale_factor 1"):
