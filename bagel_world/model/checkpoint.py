@@ -157,9 +157,9 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch
         raise CheckpointError(f"Expected a checkpoint folder at {folder}, found {found}.")
     config = BagelConfig.from_folder(folder)
     tokenizer = Tokenizer.from_folder(folder)
-    if len(tokenizer) > config.llm_config.vocab_size:
+    if len(tokenizer) > (rows := config.llm_config.vocab_size):
         raise CheckpointError(
-            f"The tokenizer in {folder} has {len(tokenizer)} ids, but the model only {config.llm_config.vocab_size} rows. "
+            f"The tokenizer in {folder} has {len(tokenizer)} ids, but the model has rows for {rows}. "
             "Use the tokenizer this checkpoint was trained with."
         )
     bagel, vae = build(config, "meta")
@@ -218,8 +218,8 @@ def save(folder: str | Path, *, config: BagelConfig, bagel: Bagel, vae: Vae, tok
         CheckpointError: the disk is full or the folder cannot be written.
         ConfigError: the tokenizer has more ids than the model has rows.
     """
-    if len(tokenizer) > config.llm_config.vocab_size:
-        raise ConfigError(f"The tokenizer has {len(tokenizer)} ids, but the model only {config.llm_config.vocab_size} rows.")
+    if len(tokenizer) > (rows := config.llm_config.vocab_size):
+        raise ConfigError(f"The tokenizer has {len(tokenizer)} ids, but the model has rows for {rows}.")
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,12 @@ def walks() -> list[Episode]:
     rng = np.random.default_rng(0)
     actions = tuple(Action(text="Look left", id=1) for _ in range(STEPS + SEEN - 1))
     return [
-        Episode(frames=rng.integers(0, 256, (len(actions) + 1, 32, 32, 3), dtype=np.uint8), actions=actions) for _ in range(3)
+        Episode(
+            frames=rng.integers(0, 256, (len(actions) + 1, 32, 32, 3), dtype=np.uint8),
+            actions=actions,
+            metadata={"episode_id": f"walk-{place}", "seed": place, "split": "test"},
+        )
+        for place in range(3)
     ]
 
 

@@ -98,9 +98,13 @@ def test_mirrored_walks_swap_left_and_right(tmp_path: Path, step: int) -> None:
     latents = make_latents(tmp_path, walks)
     config = WalkConfig(frames=3, context_noise_share=0.0)
     sample = WalkSampler(latents, tokenizer, config, seed=0).window(step, 0)
-    starts = {place: mirrored for mirrored in (False, True) for place in walks.windows(3)
-              if torch.equal(latents.window(int(place), 3, mirrored=mirrored), sample.tokens)}
-    (start, mirrored), = starts.items()
+    starts = {
+        place: mirrored
+        for mirrored in (False, True)
+        for place in walks.windows(3)
+        if torch.equal(latents.window(int(place), 3, mirrored=mirrored), sample.tokens)
+    }
+    ((start, mirrored),) = starts.items()
     spoken = [tokenizer.decode(each.ids) for each in sample.segments if isinstance(each, TextSegment)]
     words = list(walks.actions[start + 1 : start + 3])
     swap = {"Look left": "Look right", "Look right": "Look left"}

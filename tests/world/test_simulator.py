@@ -76,7 +76,9 @@ HISTORIES: list[list[int | str | Thought]] = [[0, "go"], [0, "go", 1, "look"], [
 def test_a_batch_of_worlds_equals_each_alone(folder: Path, sampling: dict[str, Any]) -> None:
     world = BagelWorld.from_pretrained(folder, sampling=sampling)
     together = world.imagine([grow(world, history) for history in HISTORIES], seeds=[1, 2, 3, 4])
-    alone = [world.imagine([grow(world, history)], seeds=[seed])[0] for history, seed in zip(HISTORIES, [1, 2, 3, 4], strict=True)]
+    alone = [
+        world.imagine([grow(world, history)], seeds=[seed])[0] for history, seed in zip(HISTORIES, [1, 2, 3, 4], strict=True)
+    ]
     assert same(together, alone)
 
 
