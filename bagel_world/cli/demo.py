@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 import typer
@@ -18,6 +18,9 @@ from bagel_world.types import Episode, Frame
 from bagel_world.world.record import enlarge, save_movie
 from bagel_world.world.rollout import follow, walk
 from bagel_world.world.simulator import BagelWorld
+
+if TYPE_CHECKING:
+    from bagel_world.world.protocol import World
 
 SEEN = 2
 """Real frames the model is shown before it is on its own."""
@@ -74,7 +77,7 @@ def _imagine(world: BagelWorld, real: Episode, steps: int, seed: int) -> tuple[F
         context = context.say(action.text).observe(frame)
     frames, milliseconds = [], []
     start = time.perf_counter()
-    for _, transition in walk(world, context, follow(real.actions[SEEN - 1 :]), steps=steps, seed=seed):
+    for _, transition in walk(cast("World", world), context, follow(real.actions[SEEN - 1 :]), steps=steps, seed=seed):
         milliseconds.append(1000 * (time.perf_counter() - start))
         frames.append(transition.frame)
         start = time.perf_counter()

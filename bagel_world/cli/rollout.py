@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from bagel_world.images import center_crop, read_image
 from bagel_world.world.record import save_episode, save_movie
 from bagel_world.world.rollout import rollout as imagine_rollout
 from bagel_world.world.simulator import BagelWorld
+
+if TYPE_CHECKING:
+    from bagel_world.world.protocol import World
 
 DEFAULT_WALK = ["Look left"] * 2 + ["Move forward"] * 2 + ["Look right"] * 2 + ["Move forward"] * 2
 
@@ -36,7 +39,7 @@ def rollout(
     else:
         count = len(world.starts)
         raise ConfigError(f"This checkpoint carries {count} held-out walks, so there is no --episode {episode}. Pass --image.")
-    imagined = imagine_rollout(world, world.observe(first), chosen, seed=seed)
+    imagined = imagine_rollout(cast("World", world), world.observe(first), chosen, seed=seed)
     save_episode(out, imagined)
     save_movie(out / "walk.gif", imagined.frames)
     Console().print(f"{len(imagined)} imagined steps in {out}, to look at: {out / 'walk.gif'}")
