@@ -22,7 +22,7 @@ from bagel_world.errors import TrainingError
 from bagel_world.images import to_pixels
 from bagel_world.model.vae import Vae
 from bagel_world.perception import Perception, map_distance
-from bagel_world.training.checkpoint import load_state, part_of, save_state
+from bagel_world.training.checkpoint import load_run, save_run
 from bagel_world.training.data.walks import Walks
 from bagel_world.training.ema import Ema
 from bagel_world.training.losses import charbonnier, edge_loss, kl_loss, texture_loss
@@ -249,22 +249,14 @@ class AutoencoderTrainer:
 
     def save(self) -> Path:
         """Write the state of the run."""
-        tensors: dict[str, Tensor] = {f"weights/{name}": parameter.detach() for name, parameter in self._named.items()}
-        tensors |= {f"average/{name}": average for name, average in self.ema.averages.items()}
-        tensors |= {f"optimizer/{name}": value for name, value in self._optimizer.state_tensors().items()}
-        return save_state(self.run, self.step, tensors, {"updates": self.ema.updates, "seed": self._seed})
+        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, {"seed": self._seed})
 
-    @torch.no_grad()
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""
-        found = load_state(self.run)
-        if found is None:
+        step = load_run(self.run, self._named, self.ema, self._optimizer)
+        if step is None:
             return False
-        self.step, tensors, facts = found
-        for name, parameter in self._named.items():
-            parameter.copy_(tensors[f"weights/{name}"])
-        self.ema.load(part_of(tensors, "average/"), int(facts["updates"]))
-        self._optimizer.load_state_tensors(part_of(tensors, "optimizer/"))
+        self.step = step
         self._log.cut(self.step)
         return True
 

@@ -11,13 +11,40 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from bagel_world.errors import TrainingError
+from bagel_world.training.ema import Ema
+from bagel_world.training.optim import Optimizer
 
 _PREFIX = "state-"
+
+
+def save_run(
+    run: Path, step: int, named: dict[str, nn.Parameter], ema: Ema, optimizer: Optimizer, facts: dict[str, Any] | None = None
+) -> Path:
+    """Write what a training goes on from: weights, their averages, the optimizer; see `save_state`."""
+    tensors: dict[str, Tensor] = {f"weights/{name}": parameter.detach() for name, parameter in named.items()}
+    tensors |= {f"average/{name}": average for name, average in ema.averages.items()}
+    tensors |= {f"optimizer/{name}": value for name, value in optimizer.state_tensors().items()}
+    return save_state(run, step, tensors, {"updates": ema.updates, **(facts or {})})
+
+
+@torch.no_grad()
+def load_run(run: Path, named: dict[str, nn.Parameter], ema: Ema, optimizer: Optimizer) -> int | None:
+    """Take back what `save_run` wrote last; its step, or None where there is nothing."""
+    found = load_state(run)
+    if found is None:
+        return None
+    step, tensors, facts = found
+    for name, parameter in named.items():
+        parameter.copy_(tensors[f"weights/{name}"])
+    ema.load(part_of(tensors, "average/"), int(facts["updates"]))
+    optimizer.load_state_tensors(part_of(tensors, "optimizer/"))
+    return step
 
 
 def save_state(run: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], *, keep: int = 2) -> Path:
