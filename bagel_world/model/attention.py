@@ -28,7 +28,14 @@ Split = tuple[int, Mode]
 Layout = tuple[Split, ...]
 """The splits of one sample: (number of tokens, mode), in sequence order."""
 
-Backend = Literal["sdpa", "flex"]
+Backend = Literal["sdpa", "padded", "flex"]
+"""Dense batches of samples of one layout; one dense batch of all samples, the short ones padded; one block-sparse pass."""
+
+PADDED_TOKENS = 1024
+"""Samples up to this length are cheaper in one padded batch than in blocks, which a short sample does not fill."""
+
+
+_ALIGNED = 8  # fused attention copies masks whose rows are no multiple of this
 
 
 def sample_length(layout: Layout) -> int:
@@ -81,6 +88,7 @@ class Plan:
     Attributes:
         groups: the dense batches (backend "sdpa").
         back: [s], for each token in the order of computation its row among the groups' outputs; None where they agree.
+            Rows that are padding appear in it nowhere.
         blocks: the block mask over the pack in sequence order (backend "flex"), with `order` and `back` to get there and back.
     """
 
@@ -129,6 +137,32 @@ def _group_mask(own: Bool[Tensor, "t t"], past: Bool[Tensor, "b u"] | None, star
     return torch.cat((past[:, None, None].expand(*shape, start), own.expand(*shape, len(own))), dim=-1)
 
 
+def plan_padded(layouts: Sequence[Layout], order: Int[Tensor, " s"]) -> Plan:
+    """Plan one dense batch of samples whose layouts differ; short ones are filled up with tokens that nobody sees.
+
+    Few large kernels instead of many small ones: what a GPU wants from a pack of short samples.
+    """
+    kinds = {layout: place for place, layout in enumerate(group_layouts(layouts))}
+    lengths = torch.tensor([sample_length(layout) for layout in layouts])
+    longest = -(-int(lengths.max()) // _ALIGNED) * _ALIGNED
+    masks = torch.zeros(len(kinds), longest, longest, dtype=torch.bool)
+    for layout, place in kinds.items():
+        own = allowed(layout)
+        masks[place, : len(own), : len(own)] = own
+        masks[place, len(own) :, 0] = True  # a row of padding that saw nothing would be NaN
+    steps = torch.arange(longest)
+    inside = steps < lengths[:, None]
+    in_sequence = (lengths.cumsum(0) - lengths)[:, None] + torch.minimum(steps, lengths[:, None] - 1)
+    device = order.device
+    places = order[in_sequence.to(device)]
+    real = inside.flatten().nonzero()[:, 0].to(device)
+    back = torch.empty_like(order)
+    back[places.flatten()[real]] = real
+    kind_of = torch.tensor([kinds[layout] for layout in layouts], device=device)
+    mask = masks.to(device)[kind_of][:, None]
+    return Plan(groups=(Group(rows=tuple(range(len(layouts))), places=places, mask=mask),), back=back)
+
+
 def plan_flex(layouts: Sequence[Layout], order: Int[Tensor, " s"]) -> Plan:
     """Plan one block-sparse pass over the whole pack (training on CUDA)."""
     parts = [_token_splits(layout) for layout in layouts]
@@ -150,9 +184,11 @@ def plan_flex(layouts: Sequence[Layout], order: Int[Tensor, " s"]) -> Plan:
     return Plan(groups=(group,), back=order.argsort(), blocks=blocks)
 
 
-def pick_backend(device: torch.device, *, training: bool) -> Backend:
-    """Flex where it pays and runs: whole training packs on CUDA. Dense batches everywhere else."""
-    return "flex" if training and device.type == "cuda" else "sdpa"
+def pick_backend(device: torch.device, layouts: Sequence[Layout], *, training: bool) -> Backend:
+    """Training packs on CUDA go through flex where a sample is long and are padded where all are short; "sdpa" elsewhere."""
+    if not training or device.type != "cuda":
+        return "sdpa"
+    return "padded" if max(map(sample_length, layouts)) <= PADDED_TOKENS else "flex"
 
 
 def make_plan(layouts: Sequence[Layout], order: Int[Tensor, " s"], backend: Backend) -> Plan:
@@ -163,9 +199,11 @@ def make_plan(layouts: Sequence[Layout], order: Int[Tensor, " s"], backend: Back
     """
     if backend == "flex":
         return plan_flex(layouts, order)
+    if backend == "padded":
+        return plan_padded(layouts, order)
     if backend == "sdpa":
         return plan_dense(layouts, order)
-    raise ConfigError(f"Expected the attention backend 'sdpa' or 'flex', got {backend!r}.")
+    raise ConfigError(f"Expected the attention backend 'sdpa', 'padded' or 'flex', got {backend!r}.")
 
 
 def attend_dense(

@@ -91,7 +91,7 @@ class Bagel(nn.Module):
             packed: the tokens.
             past: cached keys and values, one row per sample; the pass writes its own behind them.
             plan: how to attend, where the caller runs the same layout many times; made here otherwise.
-            backend: "sdpa" or "flex"; chosen by device where None. With a past it is always "sdpa".
+            backend: "sdpa", "padded" or "flex"; chosen by device where None. With a past it is always "sdpa".
             frozen: let no gradient into or through the understanding expert.
         """
         if plan is None:
@@ -102,7 +102,8 @@ class Bagel(nn.Module):
         """How to attend over this pack."""
         if past is not None:
             return past.plan(packed.layouts, packed.order)
-        return make_plan(packed.layouts, packed.order, backend or pick_backend(self.device, training=torch.is_grad_enabled()))
+        backend = backend or pick_backend(self.device, packed.layouts, training=torch.is_grad_enabled())
+        return make_plan(packed.layouts, packed.order, backend)
 
     def logits(self, understand: Float[Tensor, "t d"]) -> Float[Tensor, "t y"]:
         """Next-token logits of understanding states."""

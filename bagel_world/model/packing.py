@@ -9,6 +9,7 @@ leads from sequence order to there.
 | text | ids | p, p + 1, ... | causal |
 | ViT image, clean latents | start, patches, end | all at p, then p + 1 | full |
 | noised latents | start, patches, end | all at p, then still p | noise |
+| joined noised latents | the same | the same | in the split of the noised image before |
 | gap | none | then p + advance | - |
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import einops
 import torch
@@ -24,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bagel_world.errors import ConfigError
-from bagel_world.model.attention import Layout, Mode, sample_length
+from bagel_world.model.attention import Layout, Mode, Split, sample_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +52,19 @@ class LatentSegment:
         grid: (rows, columns).
         timestep: noise level in [0, 1]; 0 for a clean image.
         noised: whether this is an image to be painted.
+        joined: whether it is painted together with the noised image before it: they see each other.
     """
 
     tokens: Float[Tensor, "t z"]
     grid: tuple[int, int]
     timestep: float = 0.0
     noised: bool = False
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """What a dropped image leaves behind: no tokens, but its step of position."""
+    """What a dropped image leaves behind: no tokens, but its step of position. A negative one goes back."""
 
     advance: int = 1
 
@@ -141,6 +144,11 @@ class Packed:
     def lengths(self) -> tuple[int, ...]:
         """Tokens per sample."""
         return tuple(sample_length(layout) for layout in self.layouts)
+
+    def to(self, device: torch.device | str) -> Packed:
+        """The same pack with its tensors on another device."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)})
 
     def in_sequence(self, computed: Tensor) -> Tensor:
         """Rows given in the order of computation, put in sequence order."""
@@ -243,7 +251,7 @@ class _Writer:
         return (length, "noise", position) if segment.noised else (length, "full", position + 1)
 
     def sample(self, segments: Sequence[Segment], position: int) -> tuple[Layout, int]:
-        layout = []
+        layout: list[Split] = []
         for segment in segments:
             match segment:
                 case TextSegment():
@@ -252,6 +260,11 @@ class _Writer:
                     length, mode, position = self.vit(segment, position)
                 case LatentSegment():
                     length, mode, position = self.latent(segment, position)
+                    if segment.joined:
+                        before, mode_before = layout.pop() if layout else (0, None)
+                        if mode != "noise" or mode_before != "noise":
+                            raise ConfigError("A joined image needs a noised image before it, and must be noised itself.")
+                        length += before
                 case Gap(advance=advance):
                     position += advance
                     continue
@@ -287,24 +300,24 @@ def pack(
     order[torch.tensor([*itertools.chain(*writer.kinds)], dtype=torch.long)] = torch.arange(writer.length)
 
     def whole(values: Sequence[int] | Sequence[bool], dtype: torch.dtype = torch.long) -> Tensor:
-        return torch.tensor(values, dtype=dtype).to(device)
+        return torch.tensor(values, dtype=dtype)
 
     return Packed(
         layouts=tuple(layouts),
-        order=order.to(device),
+        order=order,
         positions=whole([*itertools.chain(*writer.positions)]),
         ends=tuple(ends),
         text_ids=whole(writer.text_ids),
-        vit_patches=torch.cat(writer.patches).to(device) if writer.patches else None,
+        vit_patches=torch.cat(writer.patches) if writer.patches else None,
         vit_positions=whole(writer.vit_positions),
         vit_lengths=tuple(writer.vit_lengths),
-        latents=torch.cat(writer.latents).to(device) if writer.latents else None,
+        latents=torch.cat(writer.latents) if writer.latents else None,
         latent_positions=whole(writer.latent_positions),
         latent_images=whole([image for image, length in enumerate(writer.latent_lengths) for _ in range(length)]),
         latent_lengths=tuple(writer.latent_lengths),
-        timesteps=torch.tensor(writer.timesteps, dtype=torch.float32).to(device),
+        timesteps=torch.tensor(writer.timesteps, dtype=torch.float32),
         noised=whole(writer.noised, torch.bool),
         label_places=whole(writer.label_places),
         labels=whole(writer.labels),
-        label_weights=torch.tensor(writer.label_weights, dtype=torch.float32).to(device),
-    )
+        label_weights=torch.tensor(writer.label_weights, dtype=torch.float32),
+    ).to(device)

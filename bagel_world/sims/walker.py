@@ -2,6 +2,7 @@
 
 Going to an object means going down a map of walking distances and committing to a heading: the walker turns
 all the way, walks a few steps and only then chooses again. An arrived walker looks around and picks another, far object.
+Now and then it glances aside and back: whoever learns from these walks must see that a place stays what it was.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ _LOOK_TURNS = (3, 4, 5, 6, 12)
 _LOOK_SHARES = (0.30, 0.25, 0.20, 0.15, 0.10)
 _LOOK_CHANCE = {"direct": 0.04, "detours": 0.06, "random": 0.08}
 _DETOUR_CHANCE = 0.3
+_GLANCE_CHANCE = 0.14
+_GLANCE_TURNS = (1, 2, 3)
+_GLANCE_SHARES = (0.4, 0.4, 0.2)
 
 
 class WalkMap:
@@ -131,6 +135,8 @@ class Walker:
     def _decide(self, at: tuple[float, float], yaw: float) -> list[int]:
         if self._rng.random() < _LOOK_CHANCE[self.style]:
             return self._look_around()
+        if self._rng.random() < _GLANCE_CHANCE:
+            return self._glance()
         if self.style == "random" or (self.style == "detours" and self._rng.random() < _DETOUR_CHANCE):
             return self._wander(at, yaw)
         if self._goal is None:
@@ -152,6 +158,12 @@ class Walker:
     def _look_around(self) -> list[int]:
         count = int(self._rng.choice(_LOOK_TURNS, p=_LOOK_SHARES))
         return [self._preferred_turn()] * count
+
+    def _glance(self) -> list[int]:
+        """Turn a little to one side and all the way back."""
+        count = int(self._rng.choice(_GLANCE_TURNS, p=_GLANCE_SHARES))
+        aside, back = (LEFT, RIGHT) if self._rng.random() < 0.5 else (RIGHT, LEFT)
+        return [aside] * count + [back] * count
 
     def _search_around(self, at: tuple[float, float], yaw: float) -> list[int]:
         """Turn one way until an object comes into view that was not visited lately; that one is the next goal."""
@@ -176,7 +188,8 @@ class Walker:
         assert self._goal is not None
         here = self._map.distance(self._goal, at)
         best, best_score = (0, 0), -np.inf
-        for turns in range(-5, 7):
+        first = 1 if self._rng.random() < 0.5 else -1  # A half turn is as good either way: whichever is tried first is kept.
+        for turns in range(-6 * first, 7 * first, first):
             place, heading = at, yaw + TURN_STEP * turns
             for steps in range(1, 5):
                 place = step_ahead(place, heading)

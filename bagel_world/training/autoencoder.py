@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from bagel_world.errors import TrainingError
-from bagel_world.images import to_pixels
 from bagel_world.model.vae import Vae
 from bagel_world.perception import Perception, map_distance
 from bagel_world.training.checkpoint import load_run, save_run
-from bagel_world.training.data.walks import Walks
+from bagel_world.training.data.walks import Walks, as_pixels
 from bagel_world.training.ema import Ema
 from bagel_world.training.losses import charbonnier, edge_loss, kl_loss, texture_loss
 from bagel_world.training.metrics import RunLog, gradient_energy, psnr
@@ -72,13 +70,14 @@ class AutoencoderTrainer:
     """Trains a `Vae` on frames; every step's batch is a function of (seed, step), so a resumed run equals one never stopped.
 
     Args:
-        vae: the autoencoder; trained in place. `scale_factor` 1 and `shift_factor` 0 are expected.
+        vae: the autoencoder; trained in place, on the device where it is. `scale_factor` 1 and `shift_factor` 0 are expected.
         config: how.
         train: frames to learn from.
         validation: frames to measure on.
         run: folder for states and log.
         seed: decides everything random.
-        workers: threads that share a step.
+        workers: threads that share a step; on a GPU one does it all.
+        reduced: whether convolutions are computed in bfloat16.
         progress: called after every step with (step, steps, losses).
     """
 
@@ -92,6 +91,7 @@ class AutoencoderTrainer:
         run: Path,
         seed: int = 0,
         workers: int = 2,
+        reduced: bool = False,
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
     ) -> None:
         if vae.config.scale_factor != 1.0 or vae.config.shift_factor != 0.0:
@@ -99,19 +99,17 @@ class AutoencoderTrainer:
                 f"Expected an autoencoder with scale_factor 1 and shift_factor 0 (latents are normalized in its weights), "
                 f"got {vae.config.scale_factor} and {vae.config.shift_factor}."
             )
-        if config.batch % workers:
-            raise TrainingError(f"Expected a batch that {workers} workers can share equally, got {config.batch}.")
         self.config = config
         self.vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.run = run
         self.step = 0
         self._seed = seed
-        self._count = workers
+        self._device = next(vae.parameters()).device
         self._train, self._validation = train, validation
-        self._perception = _loaded_perception() if config.perceptual_weight else None
+        self._perception = _loaded_perception(self._device) if config.perceptual_weight else None
         self._named = dict(vae.named_parameters())
         matrices = {name for name, parameter in self._named.items() if parameter.ndim == 4}
-        self._workers = Workers(workers)
+        self._workers = Workers(workers, self._device, config.batch, reduced=reduced)
         self._optimizer = Optimizer(self._named, matrices, config.optimizer, self._workers.pool)
         self.ema = Ema(vae, config.ema_decay)
         run.mkdir(parents=True, exist_ok=True)
@@ -171,22 +169,23 @@ class AutoencoderTrainer:
         frames = self._train.frames[np.sort(rng.integers(len(self._train.frames), size=self.config.batch))]
         flipped = rng.random(len(frames)) < 0.5
         frames = np.where(flipped[:, None, None, None], frames[:, :, ::-1], frames)
-        pixels = as_pixels(frames)
+        pixels = as_pixels(frames, self._device)
+        count = self._workers.count
         side = self.vae.config.downsample
         shape = (len(frames), self.vae.config.z_channels, pixels.shape[2] // side, pixels.shape[3] // side)
         noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
         return [
             _Slice(pixels=part, noise=other)
-            for part, other in zip(pixels.chunk(self._count), noise.chunk(self._count), strict=True)
+            for part, other in zip(pixels.chunk(count), noise.to(self._device).chunk(count), strict=True)
         ]
 
     def _losses(self, part: _Slice) -> Losses:
         config = self.config
         with torch.set_grad_enabled(self.step < self._encoder_ends):
-            mean, log_variance = self.vae.moments(part.pixels)
+            mean, log_variance = (each.float() for each in self.vae.moments(part.pixels))
         spread = mean.detach().std(dim=(0, 2, 3), keepdim=True)
         deviation = torch.maximum(torch.exp(0.5 * log_variance.clamp(-20, 4)), config.latent_noise * spread)
-        decoded = self.vae.decode(mean + deviation * part.noise)
+        decoded = self.vae.decode(mean + deviation * part.noise).float()
         losses = {"pixel": charbonnier(decoded, part.pixels, config.smoothness), "kl": kl_loss(mean, log_variance)}
         loss = losses["pixel"] + config.kl_weight * losses["kl"]
         if config.edge_weight:
@@ -204,7 +203,7 @@ class AutoencoderTrainer:
         with torch.no_grad():
             real = network.feature_maps(pixels, self.config.perceptual_depth)
         pairs = zip(network.feature_maps(decoded, self.config.perceptual_depth), real, strict=True)
-        return torch.stack([map_distance(one, other).mean() for one, other in pairs]).mean()
+        return torch.stack([map_distance(one.float(), other.float()).mean() for one, other in pairs]).mean()
 
     @torch.no_grad()
     def validate(self, *, swap: bool = True) -> dict[str, float]:
@@ -216,14 +215,15 @@ class AutoencoderTrainer:
         generator = torch.Generator().manual_seed(self._seed)
         ratios, rebuilt, gradients, energies = [], [], [], []
         for part in np.array_split(chosen, -(-count // 16)):
-            pixels = as_pixels(self._validation.frames[part])
+            pixels = as_pixels(self._validation.frames[part], self._device)
             latents = self.vae.encode(pixels)
             decoded = self.vae.decode(latents)
             ratios.append(psnr(decoded, pixels))
             gradients.append(gradient_energy(decoded))
             energies.append(gradient_energy(pixels))
-            noise = torch.randn(latents.shape, generator=generator) * latents.std(dim=(0, 2, 3), keepdim=True)
-            rebuilt.append(psnr(self.vae.decode(latents + 0.1 * noise), pixels))
+            noise = torch.randn(latents.shape, generator=generator).to(self._device)
+            spread = latents.std(dim=(0, 2, 3), keepdim=True)
+            rebuilt.append(psnr(self.vae.decode(latents + 0.1 * spread * noise), pixels))
         if swap:
             self.ema.swap()
         return {
@@ -244,7 +244,7 @@ class AutoencoderTrainer:
         count = min(self.config.statistics_frames, len(self._train.frames))
         chosen = np.linspace(0, len(self._train.frames) - 1, count).astype(np.int64)
         batches = np.array_split(chosen, -(-count // 16))
-        latents = torch.cat([self.vae.encode(as_pixels(self._train.frames[part])) for part in batches])
+        latents = torch.cat([self.vae.encode(as_pixels(self._train.frames[part], self._device)) for part in batches])
         return latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
 
     def save(self) -> Path:
@@ -261,10 +261,5 @@ class AutoencoderTrainer:
         return True
 
 
-def _loaded_perception() -> Perception:
-    return Perception.load().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-
-
-def as_pixels(frames: npt.NDArray[np.uint8]) -> Tensor:
-    """Pixels of a batch of frames, channels last in memory."""
-    return torch.from_numpy(to_pixels(frames)).contiguous(memory_format=torch.channels_last)
+def _loaded_perception(device: torch.device) -> Perception:
+    return Perception.load().to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

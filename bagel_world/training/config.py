@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,12 +27,29 @@ class TrainingConfig(BaseModel):
     validation: Path = Field(description="Folder of episodes to measure on; none of them may appear elsewhere.")
     run: Path = Field(description="Folder for states, logs, caches and finished parts; a stopped run goes on from there.")
     seed: int = Field(default=0, ge=0)
-    workers: int = Field(default=2, ge=1, description="Threads that share every step.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train; auto takes a GPU that is there.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16 multiplies matrices in it (autocast); weights and sums stay float32."
+    )
+    compile: bool = Field(default=False, description="Compile the decoder layers: a minute of waiting, then faster on a GPU.")
+    workers: int = Field(default=2, ge=1, description="Threads that share every step; on a GPU one does it all.")
+    loaders: int = Field(default=0, ge=0, description="Processes that draw batches ahead of time; worth it on a GPU.")
     action_words: tuple[str, ...] = NAVIGATE_WORDS
     texts: tuple[str, ...] = Field(default=(), description="More texts that the tokenizer should know.")
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     mot: MotConfig = MotConfig()
     world: dict[str, Any] = Field(default_factory=dict, description="What the checkpoint says of its use, over the preset's.")
+
+    def torch_device(self) -> torch.device:
+        """The device to train on.
+
+        Raises:
+            ConfigError: a GPU is asked for and there is none.
+        """
+        found = torch.cuda.is_available()
+        if self.device == "cuda" and not found:
+            raise ConfigError("Expected a CUDA device to train on, found none. Use device: auto or device: cpu.")
+        return torch.device("cuda" if found and self.device != "cpu" else "cpu")
 
     def model_shape(self) -> BagelConfig:
         """The model's configuration with this recipe's world defaults; latents are normalized in the autoencoder's weights."""

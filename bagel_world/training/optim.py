@@ -102,29 +102,32 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every matrix that has a gradient."""
         for group in self.param_groups:
-            jobs = [job for parameters in _by_shape(group["params"]).values() for job in _portions(parameters)]
-            jobs.sort(key=lambda job: -sum(parameter.numel() for parameter in job))
+            jobs = list(_by_shape(group["params"]).values())
             move = partial(self._step_together, rate=group["lr"])
-            list(map(move, jobs) if self._pool is None else self._pool.map(move, jobs))
+            if self._pool is None:
+                list(map(move, jobs))
+            else:
+                jobs = [portion for job in jobs for portion in _portions(job)]
+                jobs.sort(key=lambda job: -sum(parameter.numel() for parameter in job))
+                list(self._pool.map(move, jobs))
 
     @torch.no_grad()  # of this thread, whichever it is
     def _step_together(self, parameters: Sequence[nn.Parameter], rate: float) -> None:
         config = self._config
-        updates = []
-        for parameter in parameters:
-            assert parameter.grad is not None
-            state = self.state[parameter]
-            if not state:
-                state["momentum"] = torch.zeros_like(parameter)
-            momentum = state["momentum"]
-            momentum.lerp_(parameter.grad, 1 - config.momentum)
-            updates.append(torch.lerp(parameter.grad, momentum, config.momentum).flatten(1))
-        rows, columns = updates[0].shape
-        moved = orthogonalize(torch.stack(updates).float(), config.newton_schulz_steps)
-        scale = rate * max(1.0, rows / columns) ** 0.5
-        for parameter, update in zip(parameters, moved, strict=True):
-            parameter.mul_(1 - rate * config.weight_decay)
-            parameter.add_(update.view(parameter.shape).to(parameter.dtype), alpha=-scale)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        momenta = [self._momentum(parameter) for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - config.momentum)
+        ahead = torch.stack(torch._foreach_lerp(gradients, momenta, config.momentum)).flatten(2)
+        moved = orthogonalize(ahead.float(), config.newton_schulz_steps).to(ahead.dtype)
+        scale = rate * max(1.0, ahead.shape[1] / ahead.shape[2]) ** 0.5
+        torch._foreach_mul_(parameters, 1 - rate * config.weight_decay)
+        torch._foreach_add_(parameters, list(moved.unflatten(2, parameters[0].shape[1:])), alpha=-scale)
+
+    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        return state["momentum"]
 
 
 def _by_shape(parameters: Iterable[nn.Parameter]) -> dict[torch.Size, list[nn.Parameter]]:
@@ -188,4 +191,4 @@ class Optimizer:
         for key, value in state.items():
             name, _, what = key.rpartition("/")
             parameter = self._named[name]
-            owner[id(parameter)].state[parameter][what] = value.clone()
+            owner[id(parameter)].state[parameter][what] = value.to(parameter.device, copy=True)

@@ -44,12 +44,19 @@ class Stages:
 
     def __init__(self, config: TrainingConfig, *, resume: bool) -> None:
         self.config = config
+        self.device = config.torch_device()
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32: its rounding is far below the noise of a training step
         self.shape = config.model_shape()
         marker = config.run / "recipe.json"
         if marker.is_file() and not resume:
             raise TrainingError(f"{config.run} already holds a run. Go on with --resume, or name another with --set run=FOLDER.")
         config.run.mkdir(parents=True, exist_ok=True)
         marker.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def _reduced(self) -> bool:
+        return self.config.precision == "bfloat16"
 
     @property
     def exported(self) -> Path:
@@ -64,7 +71,7 @@ class Stages:
     def autoencoder(self, progress: Progress | None = None) -> Vae:
         """Train the autoencoder, or read the finished one."""
         torch.manual_seed(self.config.seed)
-        vae = Vae(self.shape.vae_config)
+        vae = Vae(self.shape.vae_config).to(self.device)
         path = self.config.run / _VAE
         if path.is_file():
             vae.load_state_dict(load_file(path))
@@ -77,6 +84,7 @@ class Stages:
             run=self.config.run / "autoencoder",
             seed=self.config.seed,
             workers=self.config.workers,
+            reduced=self._reduced,
             progress=progress,
         )
         trainer.resume()
@@ -107,12 +115,14 @@ class Stages:
         bagel = Bagel(self.shape)
         bagel.initialize(generator)
         scale_inputs(bagel, generator)
-        return bagel
+        return bagel.to(self.device)
 
     def trainer(
         self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer, progress: Progress | None = None, preview: Preview | None = None
     ) -> Trainer:
         """The trainer of the world model, before its first step."""
+        if self.config.compile:
+            bagel.mot.compile(dynamic=True)
 
         def show(step: int, averaged: Bagel) -> dict[str, float]:
             assert preview is not None
@@ -123,6 +133,8 @@ class Stages:
             latents = LatentTable(
                 self.walks(split), vae, patch=self.shape.latent_patch_size, cache=self.config.run / "cache" / split
             )
+            if self.config.loaders:
+                latents.fill()
             walk = self.config.mot.walk if split == "train" else self.config.mot.walk.model_copy(update={"imagined_share": 0.0})
             samplers[split] = WalkSampler(latents, tokenizer, walk, seed=self.config.seed + place)
         return Trainer(
@@ -133,6 +145,8 @@ class Stages:
             validation=samplers["validation"],
             run=self.config.run / "mot",
             workers=self.config.workers,
+            loaders=self.config.loaders,
+            reduced=self._reduced,
             progress=progress,
             preview=None if preview is None else show,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bagel_world.errors import TrainingError
+from bagel_world.model.attention import Plan
 from bagel_world.model.bagel import Bagel
-from bagel_world.model.packing import Packed, PackingRules, pack
+from bagel_world.model.packing import Packed, PackingRules
 from bagel_world.training.checkpoint import load_run, save_run
-from bagel_world.training.data.interleave import WalkConfig, WalkSample, WalkSampler, put_estimates
+from bagel_world.training.data.batches import WalkBatch, WalkBatches, collate_walks
+from bagel_world.training.data.interleave import WalkConfig, WalkSampler
 from bagel_world.training.ema import Ema
 from bagel_world.training.losses import text_loss, velocity_loss
 from bagel_world.training.metrics import RunLog
@@ -56,13 +58,15 @@ class Trainer:
     """Trains a `Bagel` on walks.
 
     Args:
-        bagel: trained in place.
+        bagel: trained in place, on the device where it is.
         config: how.
         rules: how its segments become tokens.
         train: draws the windows to learn from.
         validation: draws the windows to measure on.
         run: folder for states and log.
-        workers: threads that share a step.
+        workers: threads that share a step; on a GPU one does it all.
+        loaders: processes that draw batches ahead of time; 0 draws them in the threads of the step.
+        reduced: whether matrices are multiplied in bfloat16.
         progress: called after every step with (step, steps, losses).
         preview: called now and then with (step, model with averaged weights); what it gives goes into the log.
     """
@@ -77,17 +81,18 @@ class Trainer:
         validation: WalkSampler,
         run: Path,
         workers: int = 2,
+        loaders: int = 0,
+        reduced: bool = False,
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
         preview: Callable[[int, Bagel], dict[str, float]] | None = None,
     ) -> None:
-        if config.batch % workers:
-            raise TrainingError(f"Expected a batch that {workers} workers can share equally, got {config.batch}.")
         self.bagel, self.config, self.run = bagel, config, run
         self.step = 0
         self._rules = rules
-        self._train, self._validation = train, validation
-        self._count = workers
-        self._workers = Workers(workers)
+        self._validation = validation
+        self._workers = Workers(workers, bagel.device, config.batch, reduced=reduced)
+        self._batches = WalkBatches(train, rules, batch=config.batch, slices=self._workers.count)
+        self._loaders = loaders
         self._named = trained_parameters(bagel, writing=config.text_weight > 0)
         self._optimizer = Optimizer(self._named, set(matrix_names(self._named)), config.optimizer, self._workers.pool)
         self.ema = Ema(bagel, config.ema_decay)
@@ -99,8 +104,12 @@ class Trainer:
         """Train to the last step and leave the averaged weights in the model; the validation figures."""
         parameters = list(self._named.values())
         began = time.perf_counter()
+        count = self._workers.count
+        slices: Iterator[int | WalkBatch] = iter(range(self.step * count, self.config.steps * count))
+        if self._loaders:
+            slices = self._batches.ahead(self.step * count, self.config.steps * count, self._loaders)
         while self.step < self.config.steps:
-            losses = self._workers.backward(parameters, self._losses, list(range(self._count)))
+            losses = self._workers.backward(parameters, self._losses, [next(slices) for _ in range(count)])
             if not np.isfinite(losses["loss"]):
                 raise self._diverged(losses["loss"])
             losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
@@ -110,23 +119,16 @@ class Trainer:
         self.ema.swap()
         return self.validate(swap=False)
 
-    def _losses(self, worker: int) -> Losses:
-        share = self.config.batch // self._count
-        samples = [self._train.window(self.step, place) for place in range(worker * share, (worker + 1) * share)]
-        return self._loss_of(samples)
+    def _losses(self, part: int | WalkBatch) -> Losses:
+        return self._loss_of(self._batches[part] if isinstance(part, int) else part)
 
-    def _loss_of(self, samples: list[WalkSample]) -> Losses:
-        if any(any(sample.imagined) for sample in samples):
-            samples = self._with_estimates(samples)
-        packed = pack([sample.segments for sample in samples], self._rules)
-        return pack_losses(self.bagel, packed, torch.cat([sample.targets for sample in samples]), self.config)
-
-    @torch.no_grad()
-    def _with_estimates(self, samples: list[WalkSample]) -> list[WalkSample]:
-        packed = pack([sample.segments for sample in samples], self._rules)
-        velocity = self.bagel.velocity(packed)[packed.noised]
-        parts = velocity.split([len(sample.targets) for sample in samples])
-        return [put_estimates(sample, part) for sample, part in zip(samples, parts, strict=True)]
+    def _loss_of(self, batch: WalkBatch) -> Losses:
+        batch = batch.to(self.bagel.device)
+        packed, plan = batch.packed, self.bagel.plan(batch.packed)
+        if batch.estimates is not None:
+            with torch.no_grad():
+                packed = batch.estimates.put(packed, self.bagel.velocity(packed, plan=plan))
+        return pack_losses(self.bagel, packed, batch.targets, self.config, plan)
 
     def _after_step(self, losses: dict[str, float], seconds: float) -> None:
         config = self.config
@@ -140,13 +142,15 @@ class Trainer:
             self.save()
         if self._preview is not None and self.step % config.preview_every == 0:
             self.ema.swap()
-            figures = self._preview(self.step, self.bagel)
+            with torch.compiler.set_stance("force_eager"):
+                figures = self._preview(self.step, self.bagel)
             self.ema.swap()
             self._log.write(self.step, **figures)
         if self._progress is not None:
             self._progress(self.step, config.steps, losses)
 
     @torch.no_grad()
+    @torch.compiler.set_stance("force_eager")
     def validate(self, *, swap: bool = True) -> dict[str, float]:
         """Losses of the averaged weights on fixed windows with fixed noise."""
         if swap:
@@ -155,7 +159,8 @@ class Trainer:
         count = self.config.validation_windows
         for first in range(0, count, _VALIDATION_BATCH):
             places = range(first, min(first + _VALIDATION_BATCH, count))
-            for name, value in self._loss_of([self._validation.window(0, place) for place in places]).items():
+            batch = collate_walks([self._validation.window(0, place) for place in places], self._rules)
+            for name, value in self._loss_of(batch).items():
                 totals[name] = totals.get(name, 0.0) + float(value) * len(places) / count
         if swap:
             self.ema.swap()
@@ -163,7 +168,7 @@ class Trainer:
 
     def _diverged(self, loss: float) -> TrainingError:
         path = self.run / f"diverged-{self.step:08d}.safetensors"
-        samples = [self._train.window(self.step, place) for place in range(self.config.batch)]
+        samples = [self._batches.sampler.window(self.step, place) for place in range(self.config.batch)]
         tensors = {f"{place}/targets": sample.targets for place, sample in enumerate(samples)}
         tensors |= {f"{place}/timesteps": sample.timesteps for place, sample in enumerate(samples)}
         tensors |= {f"{place}/tokens": sample.tokens for place, sample in enumerate(samples)}
@@ -187,7 +192,7 @@ class Trainer:
         return True
 
 
-def pack_losses(bagel: Bagel, packed: Packed, targets: Tensor, config: MotConfig) -> Losses:
+def pack_losses(bagel: Bagel, packed: Packed, targets: Tensor, config: MotConfig, plan: Plan | None = None) -> Losses:
     """The losses of one pack; a pack without texts that predict, or without noised images, lacks that part.
 
     Args:
@@ -195,8 +200,9 @@ def pack_losses(bagel: Bagel, packed: Packed, targets: Tensor, config: MotConfig
         packed: the pack.
         targets: velocity at its noised tokens, in sequence order.
         config: the weights of the parts.
+        plan: how to attend, where the caller has made it already.
     """
-    hidden = bagel.hidden(packed)
+    hidden = bagel.hidden(packed, plan=plan)
     losses: Losses = {}
     loss = hidden.generate.new_zeros(())
     if len(targets):

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from bagel_world.errors import TrainingError
 
 Slice = TypeVar("Slice")
 Losses = dict[str, Tensor]
@@ -20,11 +23,28 @@ Losses = dict[str, Tensor]
 
 
 class Workers:
-    """A pool of threads that share one module's weights."""
+    """A pool of threads that share one module's weights.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        threads: how many. Where the weights are on a GPU one is enough, and one there is.
+        device: where the weights are.
+        batch: what the slices of a step add up to.
+        reduced: whether matrices are multiplied in bfloat16 (autocast; weights, sums and norms stay float32).
+
+    Raises:
+        TrainingError: the threads cannot share the batch equally.
+    """
+
+    def __init__(self, threads: int, device: torch.device, batch: int, *, reduced: bool = False) -> None:
+        self.count = threads if device.type == "cpu" else 1
+        if batch % self.count:
+            raise TrainingError(f"Expected a batch that {self.count} workers can share equally, got {batch}.")
         torch.set_num_threads(1)
-        self.pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+        self.pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,)) if self.count > 1 else None
+        self._precision = partial(
+            # Without its cache: a weight cast where no gradient is asked for would be found where one is.
+            torch.autocast, device.type, torch.bfloat16, enabled=reduced, cache_enabled=False
+        )
 
     def backward(
         self, parameters: Sequence[nn.Parameter], compute: Callable[[Slice], Losses], slices: Sequence[Slice]
@@ -32,11 +52,12 @@ class Workers:
         """Set `grad` of every parameter to the mean over the slices; the mean of every loss."""
 
         def work(part: Slice) -> tuple[tuple[Tensor | None, ...], Losses]:
-            losses = compute(part)
+            with self._precision():
+                losses = compute(part)
             gradients = torch.autograd.grad(losses["loss"], parameters, allow_unused=True)
             return gradients, {name: value.detach() for name, value in losses.items()}
 
-        results = list(self.pool.map(work, slices))
+        results = list(map(work, slices) if self.pool is None else self.pool.map(work, slices))
         share = 1.0 / len(results)
         for parameter, *parts in zip(parameters, *(gradients for gradients, _ in results), strict=True):
             known = [part for part in parts if part is not None]

@@ -74,6 +74,7 @@ def test_flex_equals_dense_on_the_cpu(attention: ModuleType) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo of torch 2.11 looks at it
 def test_flex_equals_dense_on_a_gpu_and_so_do_gradients(attention: ModuleType) -> None:
     results = []
     for backend in ("sdpa", "flex"):
@@ -85,10 +86,26 @@ def test_flex_equals_dense_on_a_gpu_and_so_do_gradients(attention: ModuleType) -
         torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)  # both may multiply in reduced precision
 
 
-def test_flex_is_for_training_packs_on_cuda_alone() -> None:
+def test_a_padded_batch_equals_dense_ones_and_so_do_gradients(attention: ModuleType) -> None:
+    results = []
+    for backend in ("sdpa", "padded"):
+        inputs = _inputs("cpu")
+        attended = attention.attend(*inputs, attention.make_plan(LAYOUTS, _order(), backend))
+        attended.square().sum().backward()
+        results.append([attended.detach(), *(each.grad for each in inputs)])
+    for found, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+
+
+def test_training_packs_on_cuda_are_padded_or_flexed_by_their_longest_sample() -> None:
+    short, long = (((8, "full"),),), (((8, "full"),), ((checked.PADDED_TOKENS + 1, "causal"),))
     picked = {
-        (device, training): checked.pick_backend(torch.device(device), training=training)
+        (device, len(layouts), training): checked.pick_backend(torch.device(device), layouts, training=training)
         for device in ("cpu", "cuda")
+        for layouts in (short, long)
         for training in (True, False)
     }
-    assert picked == {("cpu", True): "sdpa", ("cpu", False): "sdpa", ("cuda", True): "flex", ("cuda", False): "sdpa"}
+    assert {key: value for key, value in picked.items() if value != "sdpa"} == {
+        ("cuda", 1, True): "padded",
+        ("cuda", 2, True): "flex",
+    }

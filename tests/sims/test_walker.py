@@ -35,7 +35,7 @@ def share(actions: list[int], action: int) -> float:
 
 def test_walks_mix_the_actions(walks: list[tuple[np.ndarray, list[int]]]) -> None:
     actions = [action for _, each in walks for action in each]
-    assert 0.45 < share(actions, FORWARD) < 0.62
+    assert 0.40 < share(actions, FORWARD) < 0.58
     assert abs(share(actions, LEFT) - share(actions, RIGHT)) < 0.08
     assert 0.02 < share(actions, STAY) < 0.06
 
@@ -45,7 +45,7 @@ def test_few_steps_are_blocked(walks: list[tuple[np.ndarray, list[int]]]) -> Non
     assert 0 < np.mean(forward) < 0.06
 
 
-def test_turns_rarely_return_to_a_view_just_left(walks: list[tuple[np.ndarray, list[int]]]) -> None:
+def test_most_turns_explore_and_some_return_to_a_view_just_left(walks: list[tuple[np.ndarray, list[int]]]) -> None:
     known = []
     for poses, actions in walks:
         for i, action in enumerate(actions):
@@ -54,7 +54,7 @@ def test_turns_rarely_return_to_a_view_just_left(walks: list[tuple[np.ndarray, l
                 near = np.hypot(recent[:, 0] - now[0], recent[:, 2] - now[2]) < 0.25
                 alike = np.abs((recent[:, 3] - now[3] + 180) % 360 - 180) < 15
                 known.append(bool((near & alike).any()))
-    assert np.mean(known) < 0.08
+    assert 0.05 < np.mean(known) < 0.2
 
 
 def test_a_direct_walker_visits_one_object_after_another() -> None:

@@ -8,7 +8,8 @@ import torch
 from bagel_world.errors import TrainingError
 from bagel_world.model.config import preset
 from bagel_world.model.vae import Vae
-from bagel_world.training.autoencoder import AutoencoderConfig, AutoencoderTrainer, as_pixels
+from bagel_world.training.autoencoder import AutoencoderConfig, AutoencoderTrainer
+from bagel_world.training.data.walks import as_pixels
 from bagel_world.training.normalization import fold_normalization
 from bagel_world.training.optim import OptimizerConfig
 from tests.training.walks import make_vae, make_walks

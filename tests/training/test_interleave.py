@@ -9,7 +9,7 @@ import torch
 from bagel_world.model.attention import allowed
 from bagel_world.model.checkpoint import packing_rules
 from bagel_world.model.packing import LatentSegment, TextSegment, pack
-from bagel_world.training.data.interleave import WalkConfig, WalkSampler, build_walk, put_estimates
+from bagel_world.training.data.interleave import WalkConfig, WalkSampler, build_walk
 from tests.training.walks import make_config, make_latents, make_tokenizer, make_walks
 
 IDS = {"go": (1, 5, 2), "turn": (1, 6, 2)}
@@ -60,22 +60,6 @@ def test_context_noise_touches_context_only() -> None:
     assert not torch.equal(segments[0].tokens, tokens[0])
     assert (segments[0].tokens - tokens[0]).std() < 0.6
     torch.testing.assert_close(segments[1].tokens - segments[1].timestep * sample.targets[:4], tokens[1], atol=1e-5, rtol=1e-5)
-
-
-def test_estimates_take_the_place_of_marked_context_frames_only() -> None:
-    tokens, sample = _walk(imagined_share=1.0)
-    assert sample.imagined == (True,)
-    exact = put_estimates(sample, sample.targets)
-    clean = [each.tokens for each in exact.segments if isinstance(each, LatentSegment) and not each.noised]
-    assert torch.equal(clean[0], tokens[0])
-    torch.testing.assert_close(clean[1], tokens[1], atol=1e-5, rtol=1e-5)
-    unmoved = put_estimates(sample, torch.zeros_like(sample.targets)).segments
-    one, other, context = sample.segments[2], sample.segments[3], unmoved[4]
-    assert isinstance(one, LatentSegment)
-    assert isinstance(other, LatentSegment)
-    assert isinstance(context, LatentSegment)
-    assert torch.equal(context.tokens, (one if one.timestep > other.timestep else other).tokens)
-    assert unmoved[2:4] == sample.segments[2:4]
 
 
 def test_dropped_texts_leave_no_tokens() -> None:

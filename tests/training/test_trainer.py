@@ -82,7 +82,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> N
     with pytest.raises(TrainingError, match=r"loss of step 0 is nan.*diverged-00000000"):
         trainer.train()
     kept = load_file(tmp_path / "run" / "diverged-00000000.safetensors")
-    assert torch.equal(kept["2/targets"], trainer._train.window(0, 2).targets)
+    assert torch.equal(kept["2/targets"], trainer._batches.sampler.window(0, 2).targets)
 
 
 def test_what_dynamics_do_not_need_stays_as_it_was(tmp_path: Path) -> None:

@@ -125,32 +125,6 @@ def build_walk(
     return WalkSample(segments=segments, targets=targets, timesteps=times, tokens=tokens, imagined=imagined)
 
 
-def put_estimates(sample: WalkSample, velocity: Tensor) -> WalkSample:
-    """Replace the context frames that are marked so by what the model takes their noisiest copy for.
-
-    Errors of its own painting are what a model meets in a rollout; one that has learned from them drifts less (scheduled
-    sampling, arXiv 1506.03099).
-
-    Args:
-        sample: the window.
-        velocity: the model's velocity at its noised tokens, shaped as `sample.targets`.
-    """
-    noised = [each for each in sample.segments if isinstance(each, LatentSegment) and each.noised]
-    copies = len(noised) // (len(sample.imagined) + 1)
-    velocities = velocity.unflatten(0, (len(noised), -1))
-    segments: list[Segment] = []
-    frame = -1  # of the clean frames, the first is no candidate
-    for segment in sample.segments:
-        if isinstance(segment, LatentSegment) and not segment.noised:
-            if frame >= 0 and sample.imagined[frame]:
-                place = max(range(frame * copies, (frame + 1) * copies), key=lambda copy: noised[copy].timestep)
-                estimate = noised[place].tokens - noised[place].timestep * velocities[place]
-                segment = replace(segment, tokens=estimate)
-            frame += 1
-        segments.append(segment)
-    return replace(sample, segments=segments)
-
-
 def _roughen(tokens: Tensor, config: WalkConfig, rng: np.random.Generator) -> Tensor:
     """Noise on some context frames, so that a frame that was imagined a little wrong does not derail what follows."""
     chosen = rng.random(len(tokens)) < config.context_noise_share

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from bagel_world.errors import TrainingError
-from bagel_world.images import to_pixels
 from bagel_world.model.packing import to_tokens
 from bagel_world.model.vae import Vae
-from bagel_world.training.data.walks import Walks
+from bagel_world.training.data.walks import Walks, as_pixels
 
-_BATCH = 32
+_BATCH, _LARGE_BATCH = 32, 512
 
 
 class LatentTable:
@@ -57,6 +56,13 @@ class LatentTable:
         except OSError as error:
             raise TrainingError(f"Could not write latents to {cache}: {error}. Free some space or move the run.") from error
 
+    def fill(self) -> None:
+        """Encode whatever is not there yet: processes that draw windows later then find everything in the file."""
+        for mirrored in (False, True):
+            if not self._known[int(mirrored)].all():
+                self._encode_span(0, len(self.walks.frames), mirrored=mirrored, batch=_LARGE_BATCH)
+                self._known[int(mirrored)] = True
+
     def window(self, start: int, length: int, *, mirrored: bool) -> Tensor:
         """Latent tokens of consecutive frames of one episode: float32, shape (length, tokens, latent size)."""
         episode = int(np.searchsorted(self.walks.starts, start, side="right")) - 1
@@ -65,27 +71,29 @@ class LatentTable:
                 self._encode(episode, mirrored=mirrored)
         return torch.from_numpy(self._tokens[int(mirrored), start : start + length].astype(np.float32))
 
-    @torch.no_grad()
     def _encode(self, episode: int, *, mirrored: bool) -> None:
         if self._known[int(mirrored), episode]:
             return  # another thread was here first
         first, last = (int(place) for place in self.walks.starts[episode : episode + 2])
-        for start in range(first, last, _BATCH):
-            end = min(start + _BATCH, last)
+        self._encode_span(first, last, mirrored=mirrored, batch=_BATCH)
+        self._known[int(mirrored), episode] = True
+
+    def _encode_span(self, first: int, last: int, *, mirrored: bool, batch: int) -> None:
+        for start in range(first, last, batch):
+            end = min(start + batch, last)
             tokens = self.encode(self.walks.frames[start:end, :, ::-1] if mirrored else self.walks.frames[start:end])
             self._tokens[int(mirrored), start:end] = tokens.numpy().astype(np.float16)
-        self._known[int(mirrored), episode] = True
 
     @torch.no_grad()
     def encode(self, frames: npt.NDArray[np.uint8]) -> Tensor:
         """Latent tokens of frames: float32, shape (frames, tokens, latent size)."""
-        pixels = torch.from_numpy(to_pixels(frames)).contiguous(memory_format=torch.channels_last)
-        return to_tokens(self._vae.encode(pixels), self._patch)
+        pixels = as_pixels(frames, next(self._vae.parameters()).device)
+        return to_tokens(self._vae.encode(pixels), self._patch).cpu()
 
 
 def _fingerprint(module: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, parameter in sorted(module.named_parameters()):
         digest.update(name.encode())
-        digest.update(parameter.detach().contiguous().numpy().tobytes())
+        digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from bagel_world.episodes.shards import read_episodes, shard_paths
 from bagel_world.errors import TrainingError
+from bagel_world.images import to_pixels
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,6 +69,11 @@ def gather_walks(folder: str | Path, cache: str | Path) -> Walks:
         _replace_text(facts_path, json.dumps(facts))
     frames = np.load(frames_path, mmap_mode="r")
     return Walks(frames=frames, starts=np.array(facts["starts"], np.int64), actions=tuple(facts["actions"]))
+
+
+def as_pixels(frames: npt.NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
+    """Pixels in [-1, 1] of a batch of frames, shape (batch, 3, height, width), channels last in memory."""
+    return torch.from_numpy(to_pixels(frames)).to(device).contiguous(memory_format=torch.channels_last)
 
 
 def _decode(folder: Path, frames_path: Path) -> dict[str, list[int] | list[str]]:
