@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from bagel_world.errors import RecordingError
 
@@ -65,6 +65,8 @@ class Manifest(BaseModel):
     """Versions of the packages that matter."""
     renderer: str | None = None
     """The OpenGL renderer; another one may differ in single pixel values."""
+    settings: dict[str, JsonValue] | None = None
+    """What else decides the episodes; None, and not written, where the fields above say it all."""
     finished_episodes: int = 0
     """Episodes that are on disk."""
     finished_frames: int = 0
@@ -97,7 +99,8 @@ def write_manifest(folder: str | Path, manifest: Manifest) -> Path:
     unfinished = path.with_name(f".unfinished-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        left_out = {"settings"} if manifest.settings is None else None
+        unfinished.write_text(manifest.model_dump_json(indent=2, exclude=left_out) + "\n", encoding="utf-8")
         os.replace(unfinished, path)
     except OSError as error:
         raise RecordingError(f"Could not write {path}: {error}. Free some space or choose another folder.") from error

@@ -64,6 +64,20 @@ def write_shard(folder: str | Path, index: int, episodes: Iterable[Episode]) -> 
     return final
 
 
+def count_frames(folder: str | Path) -> int:
+    """How many frames the finished shards of a folder hold; decodes none.
+
+    Raises:
+        RecordingError: a shard is damaged (the message names it).
+    """
+    frames = 0
+    for path in shard_paths(folder):
+        with _open(path) as file:
+            rows = (_read(file, path, group, ["action_texts"]) for group in range(file.num_row_groups))
+            frames += sum(len(row["action_texts"]) + 1 for row in rows)
+    return frames
+
+
 class ShardWriter:
     """Collects episodes into shards; use it as a context manager so that the last, shorter shard is written too.
 

@@ -40,6 +40,15 @@ def test_a_manifest_survives_the_disk(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == [MANIFEST_NAME]
 
 
+def test_further_settings_are_written_where_there_are_any(tmp_path: Path) -> None:
+    assert "settings" not in write_manifest(tmp_path, MANIFEST).read_text()
+    further = MANIFEST.model_copy(update={"settings": {"policy": "random", "options": {"size": [8, 8]}}})
+    write_manifest(tmp_path, further)
+    assert read_manifest(tmp_path) == further
+    with pytest.raises(RecordingError, match="settings: None there"):
+        require_same_recording(MANIFEST, further, tmp_path)
+
+
 def test_no_manifest_is_none(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) is None
 

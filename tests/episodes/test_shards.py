@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bagel_world.episodes import EpisodeFolder, ShardWriter, read_episodes, shard_path, write_shard
+from bagel_world.episodes import EpisodeFolder, ShardWriter, count_frames, read_episodes, shard_path, write_shard
 from bagel_world.episodes.schema import SCHEMA, to_row
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.types import Episode
@@ -63,6 +63,11 @@ def test_episodes_by_index_are_those_in_order(folder: Path, assert_same_episode:
     assert [episode.metadata["seed"] for episode in episodes] == list(range(7))
     with pytest.raises(IndexError, match=r"0\.\.6, got 7"):
         episodes[7]
+
+
+def test_frames_are_counted_without_reading_them(folder: Path, tmp_path: Path) -> None:
+    assert count_frames(folder) == sum(len(episode.frames) for episode in read_episodes(folder))
+    assert count_frames(tmp_path / "nothing here") == 0
 
 
 def test_reading_streams(folder: Path) -> None:

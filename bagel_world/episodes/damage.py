@@ -1,0 +1,49 @@
+"""A count of what could not be read: each is logged and skipped, and too many end the work with one clear error."""
+
+from __future__ import annotations
+
+import logging
+
+from bagel_world.errors import ConfigError, RecordingError
+
+_LOG = logging.getLogger(__name__)
+
+_KEPT = 20
+
+
+class Damage:
+    """Counts damaged samples by source.
+
+    Attributes:
+        limit: how many may be skipped; one more raises.
+        counts: damaged samples by source.
+        messages: what was wrong with the first of them.
+    """
+
+    def __init__(self, limit: int) -> None:
+        if limit < 0:
+            raise ConfigError(f"Expected a number of damaged samples to skip of at least 0, got {limit!r}.")
+        self.limit = limit
+        self.counts: dict[str, int] = {}
+        self.messages: list[str] = []
+
+    @property
+    def total(self) -> int:
+        """Damaged samples of all sources."""
+        return sum(self.counts.values())
+
+    def note(self, source: str, error: Exception) -> None:
+        """Count one more.
+
+        Raises:
+            RecordingError: that is more than the limit.
+        """
+        self.counts[source] = self.counts.get(source, 0) + 1
+        if len(self.messages) < _KEPT:
+            self.messages.append(str(error))
+        _LOG.warning("skipped a damaged sample of %s (%d so far, %d allowed): %s", source, self.total, self.limit, error)
+        if self.total > self.limit:
+            raise RecordingError(
+                f"{self.total} samples are damaged, {self.limit} may be skipped. Look at them with `bagel-world data check`, "
+                f"or allow more. The last one: {error}"
+            ) from error

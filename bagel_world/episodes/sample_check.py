@@ -1,0 +1,113 @@
+"""What a folder of samples holds: counts of everything in it, every image decoded, and what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bagel_world.episodes.samples import ImagePart, Sample
+from bagel_world.errors import BagelWorldError, RecordingError
+
+_KEPT = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class SampleCheck:
+    """The findings of a walk through a folder.
+
+    Attributes:
+        samples: valid samples.
+        splits: valid samples by split.
+        sources: valid samples by (source, license).
+        parts: parts by what they are, such as "text (action)" or "image (vae + vit + target)".
+        losses: texts with loss.
+        sizes: images by (width, height).
+        longest_text: characters of the longest text.
+        image_bytes: bytes of all images as stored.
+        damaged: samples that cannot be read, or with an image that cannot be decoded.
+        twice: samples whose name another sample of the same source had before.
+        findings: what is wrong, the first few.
+    """
+
+    samples: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+    sources: Counter[tuple[str, str]] = field(default_factory=Counter)
+    parts: Counter[str] = field(default_factory=Counter)
+    losses: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    longest_text: int = 0
+    image_bytes: int = 0
+    damaged: int = 0
+    twice: int = 0
+    findings: list[str] = field(default_factory=list)
+    _names: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def fine(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.damaged or self.twice or self.findings)
+
+    def add(self, sample: Sample) -> None:
+        """Count a valid sample."""
+        self.samples += 1
+        self.splits[sample.split] += 1
+        self.sources[sample.source, sample.license] += 1
+        for text in sample.texts:
+            self.parts[f"text ({text.role})"] += 1
+            self.losses += text.loss
+            self.longest_text = max(self.longest_text, len(text.text))
+        for image in sample.images:
+            self.parts[f"image ({' + '.join(uses_of(image))})"] += 1
+            self.sizes[image.size] += 1
+            self.image_bytes += len(image.image)
+        name = sample.source, sample.sample_id
+        if name in self._names:
+            self.twice += 1
+            self.find(f"Sample {sample.sample_id!r} of {sample.source!r} comes more than once. Give every sample its own name.")
+        self._names.add(name)
+
+    def find(self, finding: str) -> None:
+        """Keep what is wrong."""
+        if len(self.findings) < _KEPT:
+            self.findings.append(finding)
+
+
+def uses_of(image: ImagePart) -> tuple[str, ...]:
+    """What an image is for: of "vae", "vit" and "target" those that hold."""
+    return tuple(name for name in ("vae", "vit", "target") if getattr(image, name))
+
+
+def decode_images(sample: Sample) -> None:
+    """Decode every image of a sample.
+
+    Raises:
+        RecordingError: one is damaged; the message names the sample and the part.
+    """
+    for place, part in enumerate(sample.parts):
+        if isinstance(part, ImagePart):
+            try:
+                part.frame()
+            except BagelWorldError as error:
+                raise RecordingError(f"Sample {sample.sample_id!r} cannot be used: part {place} (image): {error}") from error
+
+
+def check_samples(samples: Sequence[Sample]) -> SampleCheck:
+    """Read all samples of a folder and decode every image.
+
+    Args:
+        samples: a folder, whose `unlisted_damage` is found too, or any other sequence.
+    """
+    check = SampleCheck()
+    for finding in getattr(samples, "unlisted_damage", ()):
+        check.find(finding)
+    for place in range(len(samples)):
+        try:
+            sample = samples[place]
+            decode_images(sample)
+        except RecordingError as error:
+            check.damaged += 1
+            check.find(str(error))
+            continue
+        check.add(sample)
+    return check

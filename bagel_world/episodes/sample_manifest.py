@@ -1,0 +1,93 @@
+"""What a folder of samples holds and how it was made: `samples.json`, written anew after every shard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from bagel_world.errors import RecordingError
+
+SAMPLE_MANIFEST_NAME = "samples.json"
+
+
+class ShardFacts(BaseModel):
+    """One finished shard."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Its file name."""
+    split: str
+    """The split that all its samples belong to."""
+    samples: int = Field(gt=0)
+    """How many it holds."""
+    bytes: int = Field(gt=0)
+    """Size of the file: a shard of another size was cut off or changed."""
+
+
+class SampleManifest(BaseModel):
+    """Origin and contents of a folder of samples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["bagel_world.samples/1"] = "bagel_world.samples/1"
+    """Name and version of this layout."""
+    command: str = ""
+    """The command that made the folder."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    """Versions of the packages that matter."""
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the command was set to."""
+    sources: dict[str, str] = Field(default_factory=dict)
+    """License of every source in the folder ("a; b" where its samples differ)."""
+    shards: tuple[ShardFacts, ...] = ()
+    """The finished shards, in order."""
+
+    @property
+    def samples(self) -> int:
+        """Samples in all finished shards."""
+        return sum(shard.samples for shard in self.shards)
+
+
+def with_license(sources: Mapping[str, str], source: str, license: str) -> dict[str, str]:
+    """The licenses by source, with one more seen."""
+    known = sources[source].split("; ") if source in sources else []
+    return {**sources, source: "; ".join(dict.fromkeys([*known, license]))}
+
+
+def write_sample_manifest(folder: str | Path, manifest: SampleManifest) -> Path:
+    """Write (or replace, in one move) the manifest of a folder; returns its path.
+
+    Raises:
+        RecordingError: it could not be written.
+    """
+    path = Path(folder) / SAMPLE_MANIFEST_NAME
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise RecordingError(f"Could not write {path}: {error}. Free some space or choose another folder.") from error
+    return path
+
+
+def read_sample_manifest(folder: str | Path) -> SampleManifest | None:
+    """The manifest of a folder; None where there is none.
+
+    Raises:
+        RecordingError: it is not a manifest of this format.
+    """
+    path = Path(folder) / SAMPLE_MANIFEST_NAME
+    if not path.exists():
+        return None
+    try:
+        return SampleManifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        raise RecordingError(
+            f"Expected {path} to be a manifest of samples, but {error}. Without it the shards are counted anew: move it away."
+        ) from error

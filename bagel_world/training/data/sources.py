@@ -1,0 +1,100 @@
+"""Sources: folders of samples to learn from, ours or of the published layout, and how often each is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from bagel_world.episodes.sample_folder import SampleFolder
+from bagel_world.episodes.sample_shards import sample_shard_paths
+from bagel_world.episodes.samples import Sample
+from bagel_world.errors import ConfigError
+from bagel_world.training.data.published import PublishedFolder
+
+Read = Callable[[int, np.random.Generator], Sample]
+"""Gives the sample at a place; what is random about it (which of several captions) comes from the generator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Samples by place, and how often they are drawn.
+
+    Attributes:
+        name: unique among the sources of a stream.
+        count: number of samples.
+        read: gives a sample; called by several threads where threads read ahead.
+        weight: share of the draws, in any unit.
+        blocks: how many samples lie together (in one shard) and are best read together; empty where that does not matter.
+
+    Raises:
+        ConfigError: no samples, or blocks that do not add up to them.
+    """
+
+    name: str
+    count: int
+    read: Read
+    weight: float = 1.0
+    blocks: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or (self.blocks and sum(self.blocks) != self.count):
+            raise ConfigError(
+                f"Expected source {self.name!r} to have samples, in blocks that add up, got {self.count} in {self.blocks}."
+            )
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], *, name: str, weight: float = 1.0) -> Source:
+        """A source over samples in memory, or anything else that gives them by index."""
+        return cls(name=name, count=len(samples), read=lambda place, rng: samples[place], weight=weight)
+
+
+class SourceConfig(BaseModel):
+    """A folder to learn from: shards of samples, or parquet and JSON lines of the published program's fine-tuning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path = Field(description="Where the files lie.")
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Its share of the draws, in any unit.")
+    split: str = Field(default="train", description="Only samples of this split; the published layout knows none.")
+    name: str | None = Field(default=None, description="What logs and positions call it; the folder's name where left out.")
+    images: Path | None = Field(default=None, description="Folder of the images that JSON lines name.")
+    license: str = Field(default="unknown", description="Of a folder in the published layout, which does not tell.")
+
+    def open(self) -> Source:
+        """The source.
+
+        Raises:
+            RecordingError: nothing to read there, or nothing of this split.
+        """
+        name = self.name or self.folder.name
+        found = open_samples(self.folder, split=self.split, images=self.images, license=self.license)
+        if isinstance(found, PublishedFolder):
+            return Source(name=name, count=len(found), read=found.draw, weight=self.weight, blocks=found.blocks)
+        blocks = tuple(shard.samples for shard in found.shards)
+        return Source(name=name, count=len(found), read=lambda place, rng: found[place], weight=self.weight, blocks=blocks)
+
+
+def open_samples(
+    folder: Path, *, split: str | None = None, images: Path | None = None, license: str = "unknown"
+) -> SampleFolder | PublishedFolder:
+    """The samples of a folder of shards, or else of one in the published layout.
+
+    Args:
+        folder: where the files lie.
+        split: only samples of this split; the published layout knows none.
+        images: where the images lie that JSON lines name.
+        license: of a folder in the published layout, which does not tell.
+
+    Raises:
+        RecordingError: nothing to read there, or nothing of this split.
+    """
+    published = folder.is_dir() and not sample_shard_paths(folder) and _has_rows(folder)
+    return PublishedFolder(folder, images=images, license=license) if published else SampleFolder(folder, split=split)
+
+
+def _has_rows(folder: Path) -> bool:
+    return any(folder.rglob("*.parquet")) or any(folder.rglob("*.jsonl"))
