@@ -8,6 +8,22 @@ from bagel_world.types import Action
 NAVIGATE_WORDS = ("Move forward", "Look left", "Look right", "Stay")
 """Discrete actions of the navigation worlds; the id is the place in the tuple."""
 
+TURNS = (15, 30, 45)
+"""Degrees that a camera can go around an object in one action."""
+
+ROTATE_WORDS = (
+    *(f"Rotate the camera to the left by {degrees} degrees" for degrees in TURNS),
+    *(f"Rotate the camera to the right by {degrees} degrees" for degrees in TURNS),
+    "Stay",
+)
+"""Discrete actions of the rotation worlds; the id is the place in the tuple."""
+
+WAITS = (1, 2, 4)
+"""Frame intervals that can go by in one action."""
+
+ROLLOUT_WORDS = ("Wait one moment", "Wait two moments", "Wait four moments")
+"""Discrete actions of the worlds that go on by themselves, in the order of `WAITS`; the id is the place in the tuple."""
+
 MAX_TEXT_LENGTH = 512
 """Longest action text, in characters."""
 

@@ -49,8 +49,8 @@ def _missing_weights() -> str:
 
 @cache
 def _missing_sims() -> str:
-    """Opens a house in a process of its own: a broken driver may end the process instead of raising."""
-    code = "from bagel_world.sims import House; House(size=(32, 32)).reset(seed=0)"
+    """Opens one of each kind in a process of its own: a broken driver may end the process instead of raising."""
+    code = "from bagel_world.sims import *; [sim(size=(32, 32)).reset(seed=0) for sim in (House, Turntable)]"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode == 0:
         return ""

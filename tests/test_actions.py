@@ -5,13 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bagel_world.actions import MAX_TEXT_LENGTH, NAVIGATE_WORDS, action_from_id, action_from_text
+from bagel_world.actions import MAX_TEXT_LENGTH, NAVIGATE_WORDS, ROLLOUT_WORDS, ROTATE_WORDS, action_from_id, action_from_text
 from bagel_world.errors import ActionError
 from bagel_world.types import Action
 
 
 def test_the_navigation_words_and_their_ids() -> None:
     assert NAVIGATE_WORDS == ("Move forward", "Look left", "Look right", "Stay")
+
+
+def test_the_rotation_words_and_their_ids() -> None:
+    sides = [f"Rotate the camera to the {side} by {degrees} degrees" for side in ("left", "right") for degrees in (15, 30, 45)]
+    assert (*sides, "Stay") == ROTATE_WORDS
+
+
+def test_the_rollout_words_and_their_ids() -> None:
+    assert ROLLOUT_WORDS == ("Wait one moment", "Wait two moments", "Wait four moments")
 
 
 @pytest.mark.parametrize("index", [2, np.int64(2), np.uint8(2), 2.0, np.array(2)])

@@ -23,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "images": {"errors", "types"},
     "perception": {"errors", "types", "images"},
     "episodes": {"errors", "types", "images", "actions"},
+    "video": {"errors", "types", "images", "actions", "episodes"},
     "model": LEAVES,
     "world": LEAVES | {"model"},
     "envs": LEAVES | {"model", "world"},
@@ -31,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "sims": LEAVES,
     "evaluation": LEAVES | {"model", "world", "envs", "agents", "sims"},
     "serve": LEAVES | {"model", "world", "envs", "agents"},
-    "cli": LEAVES | {"model", "world", "envs", "agents", "training", "sims", "evaluation", "serve"},
+    "cli": LEAVES | {"model", "world", "envs", "agents", "training", "sims", "evaluation", "serve", "video"},
     "__init__": {"types", "world", "envs"},
 }
 """What each room may import. `__init__` is the package's own file: lazy names and the registration of environments."""
@@ -175,7 +176,7 @@ def test_every_module_has_a_name_that_says_something() -> None:
     assert not named & NAMES_THAT_SAY_NOTHING
 
 
-TORCH_FREE = ["", ".actions", ".cli", ".envs", ".episodes", ".images", ".sims", ".types", ".world.fake"]
+TORCH_FREE = ["", ".actions", ".cli", ".envs", ".episodes", ".images", ".sims", ".types", ".video", ".world.fake"]
 
 
 @pytest.mark.parametrize("name", TORCH_FREE)

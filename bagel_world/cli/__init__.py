@@ -25,6 +25,7 @@ class RootGroup(LazyGroup):
         "demo": Entry("bagel_world.cli.demo:demo", "Step through an imagined world and save what it looked like."),
         "rollout": Entry("bagel_world.cli.rollout:rollout", "Imagine an episode and save it."),
         "record": Entry("bagel_world.cli.record:record", "Record training footage in a real simulator."),
+        "data": Entry("bagel_world.cli:data", "Make, check and look at samples to train on."),
         "train": Entry("bagel_world.cli.train:train", "Teach a world model from recorded footage."),
         "export": Entry("bagel_world.cli.export:export", "Turn a trained checkpoint into a folder to ship."),
         "eval": Entry("bagel_world.cli:evaluations", "Measure a world model against real simulators."),
@@ -41,8 +42,20 @@ class EvalGroup(LazyGroup):
     }
 
 
+class DataGroup(LazyGroup):
+    """The commands of `bagel-world data`."""
+
+    entries: ClassVar[dict[str, Entry]] = {
+        "from-video": Entry("bagel_world.cli.from_video:from_video", "Turn films into samples."),
+        "from-env": Entry("bagel_world.cli.from_env:from_env", "Record any Gymnasium environment as episodes."),
+        "preview": Entry("bagel_world.cli.data_preview:preview", "Draw samples: what is shown, painted, learned."),
+        "check": Entry("bagel_world.cli.data_check:check", "Read every sample, count, and find damage."),
+    }
+
+
 app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True)
 evaluations = typer.Typer(cls=EvalGroup, add_completion=False, no_args_is_help=True)
+data = typer.Typer(cls=DataGroup, add_completion=False, no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,6 +76,11 @@ def _root(
 @evaluations.callback()
 def _evaluations() -> None:
     """Measure a world model against real simulators; every figure comes with n and a 95 % interval."""
+
+
+@data.callback()
+def _data() -> None:
+    """Make, check and look at samples to train on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

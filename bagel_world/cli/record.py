@@ -1,4 +1,4 @@
-"""`bagel-world record`: walks through real houses become a folder of episodes."""
+"""`bagel-world record`: what happens in real simulators becomes a folder of episodes."""
 
 from __future__ import annotations
 
@@ -7,32 +7,45 @@ import shlex
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bagel_world.episodes.manifest import read_manifest, require_same_recording, write_manifest
-from bagel_world.sims.house import House
 from bagel_world.sims.palettes import palette_of
-from bagel_world.sims.recording import HouseRecording, record_shard
+from bagel_world.sims.recordables import recordable_of
+from bagel_world.sims.recording import Recording, record_shard
 
 
 def record(
     out: Annotated[Path, typer.Argument(help="Folder for the shards; an unfinished recording in it is continued.")],
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 64,
-    steps: Annotated[int, typer.Option(min=1, help="Actions per episode.")] = 32,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Actions per episode; 32 in a house, 24 at a turntable, 12 of drops.")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, validation, test or unseen.")] = "train",
     size: Annotated[int, typer.Option(min=16, help="Height and width of the frames in pixels.")] = 64,
     seed: Annotated[int, typer.Option(min=0, max=2**20 - 1, help="Another seed, other houses.")] = 0,
-    per_house: Annotated[int, typer.Option(min=1, help="Episodes in the same house.")] = 3,
+    per_house: Annotated[
+        int | None,
+        typer.Option(min=1, help="Episodes in the same house (turntable, drop); 3 in a house, 1 of the others."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 1,
+    sim: Annotated[str, typer.Option(help="house, turntable or drops.")] = "house",
 ) -> None:
-    """Record walks through MiniWorld houses; shards that are already there are kept."""
+    """Record what a policy sees in a real simulator; shards that are already there are kept."""
     palette_of(split)
-    recording = HouseRecording(
-        split=split, episodes=episodes, steps=steps, size=(size, size), seed=seed, episodes_per_house=per_house
+    recordable = recordable_of(sim)
+    recording = Recording(
+        sim=sim,
+        split=split,
+        episodes=episodes,
+        steps=recordable.steps if steps is None else steps,
+        size=(size, size),
+        seed=seed,
+        episodes_per_house=recordable.episodes_per_scene if per_house is None else per_house,
     )
     command = shlex.join(["bagel-world", "record", str(out), *_options(recording)])
     found = read_manifest(out)
@@ -40,21 +53,21 @@ def record(
         require_same_recording(found, recording.manifest(command=command), out)
     console = Console(stderr=True)
     # Opened before anything is written, so that a machine without OpenGL hears about it first.
-    house = House(split=split, size=recording.size)
+    simulator = recordable.open(split=split, size=recording.size)
     try:
-        _write_progress(recording, out, command, house)
+        _write_progress(recording, out, command, simulator)
         columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("episodes", total=recording.episodes, completed=recording.finished_in(out))
-            for shard in _record_missing(recording, out, workers, house):
+            for shard in _record_missing(recording, out, workers, simulator):
                 progress.advance(task, len(recording.episodes_of(shard)))
-        _write_progress(recording, out, command, house)
+        _write_progress(recording, out, command, simulator)
     finally:
-        house.close()
-    console.print(f"{recording.episodes} episodes, {recording.episodes * (steps + 1)} frames in {out}")
+        simulator.close()
+    console.print(f"{recording.episodes} episodes, {recording.episodes * (recording.steps + 1)} frames in {out}")
 
 
-def _options(recording: HouseRecording) -> list[str]:
+def _options(recording: Recording) -> list[str]:
     values = {
         "--episodes": recording.episodes,
         "--steps": recording.steps,
@@ -63,20 +76,21 @@ def _options(recording: HouseRecording) -> list[str]:
         "--seed": recording.seed,
         "--per-house": recording.episodes_per_house,
     }
-    return [str(part) for pair in values.items() for part in pair]
+    words = [str(part) for pair in values.items() for part in pair]
+    return words if recording.sim == "house" else ["--sim", recording.sim, *words]
 
 
-def _write_progress(recording: HouseRecording, out: Path, command: str, house: House) -> None:
+def _write_progress(recording: Recording, out: Path, command: str, simulator: Any) -> None:
     finished = recording.finished_in(out)
-    write_manifest(out, recording.manifest(command=command, finished_episodes=finished, renderer=house.renderer))
+    write_manifest(out, recording.manifest(command=command, finished_episodes=finished, renderer=simulator.renderer))
 
 
-def _record_missing(recording: HouseRecording, out: Path, workers: int, house: House) -> Iterator[int]:
+def _record_missing(recording: Recording, out: Path, workers: int, simulator: Any) -> Iterator[int]:
     """Record what is missing; yields the number of each shard when it is on disk."""
     missing = recording.missing_from(out)
     if workers == 1 or len(missing) < 2:
         for shard in missing:
-            record_shard(recording, shard, out, house)
+            record_shard(recording, shard, out, simulator)
             yield shard
         return
     # A forked OpenGL context is unusable, so workers start fresh.

@@ -46,6 +46,7 @@ class HouseScene(MiniWorldEnv):
     def build(self, plan: HousePlan) -> None:
         """Replace the house."""
         self._plan = plan
+        self.shadow_window.switch_to()  # MiniWorld builds in whichever context is current, and that may be another simulator's
         with _pillow_decodes():
             super().reset(seed=0)
 

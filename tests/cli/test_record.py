@@ -11,7 +11,7 @@ import bagel_world.cli.record as record_module
 from bagel_world.cli.record import record
 from bagel_world.episodes import EpisodeFolder, read_manifest, shard_path
 from bagel_world.errors import RecordingError, UnknownNameError
-from bagel_world.sims.recording import HouseRecording
+from bagel_world.sims.recording import Recording
 
 app = typer.Typer()
 app.command()(record)
@@ -20,7 +20,7 @@ app.command()(record)
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two episodes per shard, so that a few episodes already are several shards."""
-    monkeypatch.setattr(record_module, "HouseRecording", partial(HouseRecording, episodes_per_shard=2))
+    monkeypatch.setattr(record_module, "Recording", partial(Recording, episodes_per_shard=2))
 
 
 def run(folder: Path, *words: str) -> None:
@@ -63,6 +63,36 @@ def test_a_recording_can_go_on_and_be_split_among_workers(tmp_path: Path) -> Non
     with pytest.raises(RecordingError, match="seed: 0 there, 1 asked for"):
         run(tmp_path / "out", "--seed", "1")
     assert contents(tmp_path / "out") == whole
+
+
+@pytest.mark.sims
+@pytest.mark.parametrize(("sim", "frames"), [("turntable", 25), ("drops", 13)])
+def test_every_simulator_has_its_own_words_and_length(tmp_path: Path, sim: str, frames: int) -> None:
+    words = (str(tmp_path), "--sim", sim, "--episodes", "3", "--size", "16")
+    CliRunner().invoke(app, words, catch_exceptions=False)
+    episodes, manifest = EpisodeFolder(tmp_path), read_manifest(tmp_path)
+    assert [episode.frames.shape for episode in episodes] == [(frames, 16, 16, 3)] * 3
+    assert len({episode.metadata["seed"] for episode in episodes}) == 3
+    assert manifest is not None
+    assert manifest.complete
+    assert manifest.simulator == f"bagel_world.sims.{sim.capitalize()}"
+    assert manifest.command.startswith(f"bagel-world record {tmp_path} --sim {sim} --episodes 3 --steps {frames - 1}")
+    assert "mujoco" in manifest.packages
+    whole = contents(tmp_path)
+
+    shard_path(tmp_path, 1).unlink()
+    CliRunner().invoke(app, words, catch_exceptions=False)
+    assert contents(tmp_path) == whole
+
+    with pytest.raises(RecordingError, match=r"simulator: 'bagel_world\.sims\.\w+' there, 'bagel_world\.sims\.House' asked for"):
+        run(tmp_path)
+    assert contents(tmp_path) == whole
+
+
+def test_a_misspelled_simulator_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="'drops'"):
+        run(tmp_path / "out", "--sim", "drop")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_misspelled_split_is_refused_before_anything_is_written(tmp_path: Path) -> None:
