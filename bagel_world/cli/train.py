@@ -79,10 +79,9 @@ def _preview(config: TrainingConfig, walks: Walks) -> Preview:
         contexts = [world.observe(frames[0]) for frames in real]
         for place in range(1, steps + 1):
             contexts = [each.say(walks.actions[start + place]) for each, start in zip(contexts, starts, strict=True)]
-            frames = world.imagine(contexts, seeds=range(len(starts)))
-            contexts = [each.observe(frame) for each, frame in zip(contexts, frames, strict=True)]
-            for walk, frame in zip(imagined, frames, strict=True):
-                walk.append(frame)
+            contexts = world.advance(contexts, seeds=range(len(starts)))
+            for walk, context in zip(imagined, contexts, strict=True):
+                walk.append(context.frames[-1])
         folder = config.run / "previews"
         folder.mkdir(exist_ok=True)
         rows = [np.concatenate(walk, axis=1) for pair in zip(real, imagined, strict=True) for walk in pair]

@@ -208,11 +208,11 @@ class Dynamics:
             spoken = thinker.think(said, seeds=[session.seed_for(Draw.THOUGHT) for session in sessions])
             said = [context.say(thought) for context, thought in zip(said, spoken, strict=True)]
             thoughts = dict(zip(places, spoken, strict=True))
-        frames = self.world.imagine(said, seeds=[session.seed_for(Draw.FRAME) for session in sessions])
+        contexts = self.world.advance(said, seeds=[session.seed_for(Draw.FRAME) for session in sessions])
         calls = 2 if self.config.think else 1
         moved = [
-            replace(session, context=context.observe(frame), step=session.step + 1, model_calls=session.model_calls + calls)
-            for session, context, frame in zip(sessions, said, frames, strict=True)
+            replace(session, context=context, step=session.step + 1, model_calls=session.model_calls + calls)
+            for session, context in zip(sessions, contexts, strict=True)
         ]
         return moved, thoughts
 

@@ -167,7 +167,7 @@ class Bench:
         checkpoint, env = self.checkpoint, self.make(self.config.steps + 1)
         self.start(env)
         watch = Stopwatch(self.clock)
-        names = dict(zip(PARTS, ("encode", "hidden", "velocity", "decode"), strict=True))
+        names = dict(zip(PARTS, ("encode", "remember", "velocity", "decode"), strict=True))
         owners = {"encode": checkpoint.vae, "decode": checkpoint.vae}
         laps: list[dict[str, float]] = []
         with watch.on({part: (owners.get(method, checkpoint.bagel), method) for part, method in names.items()}):

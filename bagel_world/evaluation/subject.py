@@ -105,12 +105,16 @@ class Subject:
 
     def imagine(self, contexts: Sequence[Context], seeds: Sequence[int]) -> Frame:
         """The next frame of every context in one batch, stacked."""
+        return np.stack([context.frames[-1] for context in self.advance(contexts, seeds)])
+
+    def advance(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[Context]:
+        """Every context with its next frame imagined and seen, in one batch."""
         began = time.perf_counter()
-        frames = self.world.imagine(contexts, seeds=seeds)
+        after = self.world.advance(contexts, seeds=seeds)
         self.seconds += time.perf_counter() - began
         self.calls += 1
         self.frames_imagined += len(contexts)
-        return np.stack(frames)
+        return after
 
     def roll(self, contexts: Sequence[Context], words: Sequence[Sequence[str]], seeds: Sequence[Sequence[int]]) -> Frame:
         """Imagine on from its own frames.
@@ -126,9 +130,8 @@ class Subject:
         steps = []
         for step in range(len(words[0])):
             said = [context.say(each[step]) for context, each in zip(contexts, words, strict=True)]
-            frames = self.imagine(said, [each[step] for each in seeds])
-            contexts = [context.observe(frame) for context, frame in zip(said, frames, strict=True)]
-            steps.append(frames)
+            contexts = self.advance(said, [each[step] for each in seeds])
+            steps.append(np.stack([context.frames[-1] for context in contexts]))
         return np.stack(steps, axis=1)
 
     def reconstruct(self, frames: Frame) -> Frame | None:

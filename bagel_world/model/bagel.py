@@ -98,6 +98,10 @@ class Bagel(nn.Module):
             plan = self.plan(packed, past, backend)
         return self.mot(self.embed(packed, frozen=frozen), packed.positions, plan, past, frozen=frozen)
 
+    def remember(self, packed: Packed, past: Workspace) -> None:
+        """Write the keys and values of a pack behind the past, and nothing else."""
+        self.mot.remember(self.embed(packed), packed.positions, self.plan(packed, past), past)
+
     def plan(self, packed: Packed, past: Workspace | None = None, backend: Backend | None = None) -> Plan:
         """How to attend over this pack."""
         if past is not None:

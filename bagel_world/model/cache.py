@@ -147,14 +147,21 @@ class Workspace:
         joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return joined if plan.back is None else joined.index_select(0, plan.back)
 
+    def write(self, layer: int, k: Float[Tensor, "s m e"], v: Float[Tensor, "s m e"], plan: Plan) -> None:
+        """Write the pack's keys and values behind the caches; nobody looks at them in this pass."""
+        for group in plan.groups:
+            self._write_group(layer, group.rows_of(k), group.rows_of(v), group)
+
     def _attend_group(self, layer: int, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Float[Tensor, "b t n e"]:
+        rows = self._write_group(layer, k, v, group)
         end = self.start + q.shape[1]
-        if len(group.rows) == self._keys.shape[1]:
-            keys, values = self._keys[layer], self._values[layer]
-            keys[:, self.start : end] = k
-            values[:, self.start : end] = v
-            return attend_dense(q, keys[:, :end], values[:, :end], group.mask)
-        rows = torch.tensor(group.rows, device=q.device)
-        self._keys[layer, rows, self.start : end] = k
-        self._values[layer, rows, self.start : end] = v
         return attend_dense(q, self._keys[layer, rows, :end], self._values[layer, rows, :end], group.mask)
+
+    def _write_group(self, layer: int, k: Tensor, v: Tensor, group: Group) -> slice | Tensor:
+        """The rows written to: all of them, which costs no copy when they are read, or some."""
+        every = len(group.rows) == self._keys.shape[1]
+        rows = slice(None) if every else torch.tensor(group.rows, device=k.device)
+        window = slice(self.start, self.start + k.shape[1])
+        self._keys[layer, rows, window] = k
+        self._values[layer, rows, window] = v
+        return rows

@@ -87,17 +87,7 @@ class MotBlock(nn.Module):
             frozen: let no gradient into or through the understanding expert.
         """
         split = len(streams.understand)
-        dtype = streams.understand.dtype
-        # The published weights expect queries and keys in float32 whenever latents are in the pass, for both experts.
-        qk_dtype = torch.float32 if len(streams.generate) and dtype == torch.bfloat16 else dtype
-        parts = []
-        if split:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-                parts.append(self.understand.project(streams.understand, qk_dtype))
-        if len(streams.generate):
-            parts.append(self.generate.project(streams.generate, qk_dtype))
-        q, k, v = (each[0] if len(each) == 1 else torch.cat(each) for each in zip(*parts, strict=True))
-        q, k = rotate(q, rotary).to(dtype), rotate(k, rotary).to(dtype)
+        q, k, v = self.project(streams, rotary, frozen)
         attended = attend(q, k, v, plan) if past is None else past.attend(layer, q, k, v, plan)
         understand, generate = streams.understand, streams.generate
         if split:
@@ -106,6 +96,20 @@ class MotBlock(nn.Module):
         if len(generate):
             generate = self.generate.finish(generate, attended[split:])
         return Streams(understand, generate)
+
+    def project(self, streams: Streams, rotary: tuple[Tensor, Tensor], frozen: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of both streams behind each other, at their rotary positions."""
+        dtype = streams.understand.dtype
+        # The published weights expect queries and keys in float32 whenever latents are in the pass, for both experts.
+        qk_dtype = torch.float32 if len(streams.generate) and dtype == torch.bfloat16 else dtype
+        parts = []
+        if len(streams.understand):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+                parts.append(self.understand.project(streams.understand, qk_dtype))
+        if len(streams.generate):
+            parts.append(self.generate.project(streams.generate, qk_dtype))
+        q, k, v = (each[0] if len(each) == 1 else torch.cat(each) for each in zip(*parts, strict=True))
+        return rotate(q, rotary).to(dtype), rotate(k, rotary).to(dtype), v
 
 
 class Mot(nn.Module):
@@ -130,9 +134,24 @@ class Mot(nn.Module):
             past: cached keys and values; the pass writes its own behind them.
             frozen: let no gradient into or through the understanding expert ("freeze understanding").
         """
-        rotary = rotary_tables(positions, self.config.head_size, self.config.rope_theta, streams.understand.dtype)
+        rotary = self._rotary(streams, positions)
         for number, layer in enumerate(self.layers):
             streams = layer(streams, rotary, number, plan, past, frozen)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             understand = self.understand_norm(streams.understand)
         return Streams(understand, self.generate_norm(streams.generate))
+
+    def remember(self, streams: Streams, positions: Int[Tensor, " s"], plan: Plan, past: Workspace) -> None:
+        """Only write keys and values behind the past: the last layer ends where it has its own."""
+        rotary = self._rotary(streams, positions)
+        last = len(self.layers) - 1
+        for number, layer in enumerate(self.layers):
+            assert isinstance(layer, MotBlock)
+            if number == last:
+                _, k, v = layer.project(streams, rotary, frozen=False)
+                past.write(number, k, v, plan)
+            else:
+                streams = layer(streams, rotary, number, plan, past, False)
+
+    def _rotary(self, streams: Streams, positions: Int[Tensor, " s"]) -> tuple[Tensor, Tensor]:
+        return rotary_tables(positions, self.config.head_size, self.config.rope_theta, streams.understand.dtype)

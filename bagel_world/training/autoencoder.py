@@ -27,7 +27,7 @@ from bagel_world.training.losses import charbonnier, edge_loss, kl_loss, texture
 from bagel_world.training.metrics import RunLog, gradient_energy, psnr
 from bagel_world.training.normalization import fold_normalization
 from bagel_world.training.optim import Optimizer, OptimizerConfig, rate_factor
-from bagel_world.training.workers import Losses, Workers
+from bagel_world.training.workers import Losses, Precision, Workers
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class AutoencoderConfig(BaseModel):
 
     steps: int = Field(default=4000, gt=0)
     batch: int = Field(default=8, gt=0, description="Pictures per step.")
+    precision: Precision = "float32"
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     smoothness: float = Field(default=0.05, gt=0, description="Pixel error where the loss turns from squared to absolute.")
@@ -77,7 +78,6 @@ class AutoencoderTrainer:
         run: folder for states and log.
         seed: decides everything random.
         workers: threads that share a step; on a GPU one does it all.
-        reduced: whether convolutions are computed in bfloat16.
         progress: called after every step with (step, steps, losses).
     """
 
@@ -91,7 +91,6 @@ class AutoencoderTrainer:
         run: Path,
         seed: int = 0,
         workers: int = 2,
-        reduced: bool = False,
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
     ) -> None:
         if vae.config.scale_factor != 1.0 or vae.config.shift_factor != 0.0:
@@ -109,7 +108,7 @@ class AutoencoderTrainer:
         self._perception = _loaded_perception(self._device) if config.perceptual_weight else None
         self._named = dict(vae.named_parameters())
         matrices = {name for name, parameter in self._named.items() if parameter.ndim == 4}
-        self._workers = Workers(workers, self._device, config.batch, reduced=reduced)
+        self._workers = Workers(workers, self._device, config.batch, config.precision)
         self._optimizer = Optimizer(self._named, matrices, config.optimizer, self._workers.pool)
         self.ema = Ema(vae, config.ema_decay)
         run.mkdir(parents=True, exist_ok=True)

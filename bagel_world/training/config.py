@@ -28,10 +28,6 @@ class TrainingConfig(BaseModel):
     run: Path = Field(description="Folder for states, logs, caches and finished parts; a stopped run goes on from there.")
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train; auto takes a GPU that is there.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="bfloat16 multiplies matrices in it (autocast); weights and sums stay float32."
-    )
-    compile: bool = Field(default=False, description="Compile the decoder layers: a minute of waiting, then faster on a GPU.")
     workers: int = Field(default=2, ge=1, description="Threads that share every step; on a GPU one does it all.")
     loaders: int = Field(default=0, ge=0, description="Processes that draw batches ahead of time; worth it on a GPU.")
     action_words: tuple[str, ...] = NAVIGATE_WORDS

@@ -120,8 +120,9 @@ class Muon(torch.optim.Optimizer):
         ahead = torch.stack(torch._foreach_lerp(gradients, momenta, config.momentum)).flatten(2)
         moved = orthogonalize(ahead.float(), config.newton_schulz_steps).to(ahead.dtype)
         scale = rate * max(1.0, ahead.shape[1] / ahead.shape[2]) ** 0.5
-        torch._foreach_mul_(parameters, 1 - rate * config.weight_decay)
-        torch._foreach_add_(parameters, list(moved.unflatten(2, parameters[0].shape[1:])), alpha=-scale)
+        weights: list[Tensor] = list(parameters)
+        torch._foreach_mul_(weights, 1 - rate * config.weight_decay)
+        torch._foreach_add_(weights, list(moved.unflatten(2, parameters[0].shape[1:])), alpha=-scale)
 
     def _momentum(self, parameter: nn.Parameter) -> Tensor:
         state = self.state[parameter]

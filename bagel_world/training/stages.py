@@ -55,10 +55,6 @@ class Stages:
         marker.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @property
-    def _reduced(self) -> bool:
-        return self.config.precision == "bfloat16"
-
-    @property
     def exported(self) -> Path:
         """Where the checkpoint folder goes."""
         return self.config.run / "checkpoint"
@@ -84,7 +80,6 @@ class Stages:
             run=self.config.run / "autoencoder",
             seed=self.config.seed,
             workers=self.config.workers,
-            reduced=self._reduced,
             progress=progress,
         )
         trainer.resume()
@@ -121,8 +116,6 @@ class Stages:
         self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer, progress: Progress | None = None, preview: Preview | None = None
     ) -> Trainer:
         """The trainer of the world model, before its first step."""
-        if self.config.compile:
-            bagel.mot.compile(dynamic=True)
 
         def show(step: int, averaged: Bagel) -> dict[str, float]:
             assert preview is not None
@@ -146,7 +139,6 @@ class Stages:
             run=self.config.run / "mot",
             workers=self.config.workers,
             loaders=self.config.loaders,
-            reduced=self._reduced,
             progress=progress,
             preview=None if preview is None else show,
         )

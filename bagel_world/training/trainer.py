@@ -28,7 +28,7 @@ from bagel_world.training.ema import Ema
 from bagel_world.training.losses import text_loss, velocity_loss
 from bagel_world.training.metrics import RunLog
 from bagel_world.training.optim import Optimizer, OptimizerConfig, rate_factor
-from bagel_world.training.workers import Losses, Workers
+from bagel_world.training.workers import Losses, Precision, Workers
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ class MotConfig(BaseModel):
     velocity_weight: float = Field(default=1.0, ge=0, description="Weight of the squared error of velocities.")
     text_weight: float = Field(default=0.0, ge=0, description="Weight of the cross-entropy of texts; 0 teaches no writing.")
     balance_texts: bool = Field(default=False, description="Weigh the tokens of a text by 1 / sqrt(its length).")
+    precision: Precision = "float32"
+    compile: bool = Field(default=False, description="Compile the decoder layers: a minute of waiting, then faster on a GPU.")
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     validation_windows: int = Field(default=64, gt=0)
@@ -66,7 +68,6 @@ class Trainer:
         run: folder for states and log.
         workers: threads that share a step; on a GPU one does it all.
         loaders: processes that draw batches ahead of time; 0 draws them in the threads of the step.
-        reduced: whether matrices are multiplied in bfloat16.
         progress: called after every step with (step, steps, losses).
         preview: called now and then with (step, model with averaged weights); what it gives goes into the log.
     """
@@ -82,15 +83,16 @@ class Trainer:
         run: Path,
         workers: int = 2,
         loaders: int = 0,
-        reduced: bool = False,
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
         preview: Callable[[int, Bagel], dict[str, float]] | None = None,
     ) -> None:
         self.bagel, self.config, self.run = bagel, config, run
+        if config.compile:
+            bagel.mot.compile(dynamic=True)
         self.step = 0
         self._rules = rules
         self._validation = validation
-        self._workers = Workers(workers, bagel.device, config.batch, reduced=reduced)
+        self._workers = Workers(workers, bagel.device, config.batch, config.precision)
         self._batches = WalkBatches(train, rules, batch=config.batch, slices=self._workers.count)
         self._loaders = loaders
         self._named = trained_parameters(bagel, writing=config.text_weight > 0)

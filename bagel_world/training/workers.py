@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from bagel_world.errors import TrainingError
 
 Slice = TypeVar("Slice")
+Precision = Literal["float32", "bfloat16"]
+"""In which matrices are multiplied; weights, sums and norms are float32 always (autocast)."""
+
 Losses = dict[str, Tensor]
 """Scalars by name; "loss" is what is minimized."""
 
@@ -29,13 +32,13 @@ class Workers:
         threads: how many. Where the weights are on a GPU one is enough, and one there is.
         device: where the weights are.
         batch: what the slices of a step add up to.
-        reduced: whether matrices are multiplied in bfloat16 (autocast; weights, sums and norms stay float32).
+        precision: in which matrices are multiplied.
 
     Raises:
         TrainingError: the threads cannot share the batch equally.
     """
 
-    def __init__(self, threads: int, device: torch.device, batch: int, *, reduced: bool = False) -> None:
+    def __init__(self, threads: int, device: torch.device, batch: int, precision: Precision = "float32") -> None:
         self.count = threads if device.type == "cpu" else 1
         if batch % self.count:
             raise TrainingError(f"Expected a batch that {self.count} workers can share equally, got {batch}.")
@@ -43,7 +46,11 @@ class Workers:
         self.pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,)) if self.count > 1 else None
         self._precision = partial(
             # Without its cache: a weight cast where no gradient is asked for would be found where one is.
-            torch.autocast, device.type, torch.bfloat16, enabled=reduced, cache_enabled=False
+            torch.autocast,
+            device.type,
+            torch.bfloat16,
+            enabled=precision == "bfloat16",
+            cache_enabled=False,
         )
 
     def backward(

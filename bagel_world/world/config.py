@@ -76,6 +76,8 @@ class ContextConfig(_Setting):
     """Frames that stay when frames leave, the new one included."""
     sinks: int = Field(0, ge=0)
     """First frames that never leave; they count among `keep_frames`."""
+    reuse_latents: bool = False
+    """Go on from the latents an imagined frame was decoded from. Where off it is encoded again, as the published program does."""
 
     @model_validator(mode="after")
     def _room(self) -> Self:

@@ -32,12 +32,17 @@ MAX_TEXT_TOKENS = 8192
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Seen:
-    """A frame, after the VAE's resize rule; with `noise` its latents are sampled, otherwise they are the posterior mean."""
+    """A frame, after the VAE's resize rule.
+
+    Its latents are those in `latents` where it was imagined and these are reused; otherwise they come from the autoencoder:
+    sampled with `noise`, or the posterior mean without.
+    """
 
     frame: Frame
     tokens: int
     see: See
     noise: Float[Tensor, "z h w"] | None = None
+    latents: Float[Tensor, "z h w"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,16 @@ class Context:
         """
         return self.append(self.reader.seen(frame, generator))
 
+    def observe_imagined(self, frame: Frame, latents: Float[Tensor, "z h w"]) -> Context:
+        """This context with one more frame, which was decoded from these latents.
+
+        The latents are kept in half precision, in the context and in its state alike: small, and the same after a restore.
+        """
+        seen = self.reader.seen(frame)
+        if not self.reader.settings.reuse_latents or seen.see == "vit":
+            return self.append(seen)
+        return self.append(replace(seen, latents=latents.half().to(latents.dtype)))
+
     def say(self, text: str | Thought) -> Context:
         """This context with one more text: an action, an instruction, a question; or with a thought of its own.
 
@@ -198,7 +213,7 @@ class Context:
         return sum(event.tokens for event in self.events) + (self.prompt.tokens if self.prompt else 0)
 
     def get_state(self) -> dict[str, Any]:
-        """JSON values and uint8 / float32 arrays from which `restore` rebuilds this context, run by run."""
+        """JSON values and uint8 / float16 / float32 arrays from which `restore` rebuilds this context, run by run."""
         events, arrays = [], {}
         cuts = [node.cut for node in _path(self.node)]
         for place, event in enumerate(self.events):
@@ -207,6 +222,8 @@ class Context:
                 arrays[f"frame{place}"] = _to_png(event.frame)
                 if event.noise is not None:
                     arrays[f"noise{place}"] = event.noise.numpy()
+                if event.latents is not None:
+                    arrays[f"latents{place}"] = event.latents.half().cpu().numpy()
             else:
                 events.append({"kind": "thought" if event.thought else "text", "text": event.text})
         prompt = self.prompt.text if self.prompt else None
@@ -232,8 +249,12 @@ def _restored(reader: Reader, place: int, event: dict[str, Any], state: dict[str
         return reader.said(event["text"], thought=event["kind"] == "thought")
     picture = Image.open(io.BytesIO(np.asarray(state[f"frame{place}"]).tobytes())).convert("RGB")
     seen = reader.seen(np.asarray(picture), see=event["see"])
-    noise = state.get(f"noise{place}")
-    return seen if noise is None else replace(seen, noise=torch.from_numpy(np.asarray(noise)))
+    noise, latents = state.get(f"noise{place}"), state.get(f"latents{place}")
+    if noise is not None:
+        seen = replace(seen, noise=torch.from_numpy(np.asarray(noise)))
+    if latents is not None:
+        seen = replace(seen, latents=torch.from_numpy(np.array(latents)).float())
+    return seen
 
 
 def rebuild(

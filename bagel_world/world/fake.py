@@ -184,6 +184,11 @@ class FakeWorld:
         self.model_calls += 1
         return [self._imagine_one(context, seed) for context, seed in zip(contexts, seeds, strict=True)]
 
+    def advance(self, contexts: Sequence[Any], *, seeds: Sequence[int]) -> list[Any]:
+        """Every context with its next frame imagined and seen."""
+        frames = self.imagine(contexts, seeds=seeds)
+        return [context.observe(frame) for context, frame in zip(contexts, frames, strict=True)]
+
     def similarity(self, frames: Sequence[Frame], goals: Sequence[Frame]) -> list[float]:
         """The cosine of the frames' coarse pictures, each without its mean: 1 for equal frames, in [-1, 1]."""
         self.model_calls += 1

@@ -70,7 +70,7 @@ class Prefill:
         caches = [parent.cache for parent in parents]
         if sum(packed.lengths):
             space = Workspace(caches, bagel.cache_shape, max(packed.lengths), bagel.device, bagel.dtype)
-            bagel.hidden(packed, space)
+            bagel.remember(packed, space)
             caches = [
                 cache.append(*space.added(row, length)) if length else cache
                 for row, (cache, length) in enumerate(zip(caches, packed.lengths, strict=True))
@@ -92,12 +92,15 @@ class Prefill:
         """
         columns = zip_longest(*([node.event for node in run if isinstance(node.event, Seen)] for run in runs))
         for column in columns:
-            new = [event for event in column if event is not None and event.see != "vit" and event not in self.latents]
+            new = [event for event in column if event is not None and self._lacks_latents(event)]
             for same in _by(new, lambda event: (event.frame.shape, event.noise is None)):
                 drawn = [event.noise for event in same if event.noise is not None]
                 noise = torch.stack(drawn).to(self.checkpoint.bagel.device) if drawn else None
                 pixels = pixels_of([event.frame for event in same], self.checkpoint.bagel.device)
                 self.latents.update(zip(same, self.checkpoint.vae.encode(pixels, noise), strict=True))
+
+    def _lacks_latents(self, event: Seen) -> bool:
+        return event.see != "vit" and event.latents is None and event not in self.latents
 
     def _segments(self, node: Node) -> list[Segment]:
         """What the full branch gets to see of an event."""
@@ -108,7 +111,8 @@ class Prefill:
         config = self.checkpoint.config
         segments: list[Segment] = []
         if event.see != "vit":
-            each, patch = self.latents[event], config.latent_patch_size
+            each = self.latents[event] if event.latents is None else event.latents.to(self.checkpoint.bagel.device)
+            patch = config.latent_patch_size
             grid = (each.shape[1] // patch, each.shape[2] // patch)
             segments.append(LatentSegment(tokens=to_tokens(each, patch), grid=grid))
         if event.see != "latents":

@@ -91,6 +91,10 @@ class World(Protocol):
         """
         ...
 
+    def advance(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[Context]:
+        """Every context with its next frame imagined, as `imagine` would, and seen."""
+        ...
+
     def similarity(self, frames: Sequence[Frame], goals: Sequence[Frame]) -> list[float]:
         """How alike each frame and its goal are in the model's own visual features, in [-1, 1]; 1 for equal frames."""
         ...

@@ -47,10 +47,8 @@ def walk(world: World, context: Context, policy: Policy, *, steps: int, seed: in
     for step in range(steps):
         chosen = policy(context)
         action = chosen if isinstance(chosen, Action) else action_from_text(chosen, world.action_words)
-        said = context.say(action.text)
-        frame = world.imagine([said], seeds=[step_seed(seed, step)])[0]
-        context = said.observe(frame)
-        yield context, Transition(action=action, frame=frame)
+        (context,) = world.advance([context.say(action.text)], seeds=[step_seed(seed, step)])
+        yield context, Transition(action=action, frame=context.frames[-1])
 
 
 def rollout(

@@ -149,11 +149,26 @@ class BagelWorld:
         Returns:
             uint8 frames of the size of each context's last frame, or of `frame_size` where it has none.
         """
+        return [frame for frame, _ in self._imagine(contexts, seeds)]
+
+    @torch.inference_mode()
+    def advance(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[Context]:
+        """Every context with its next frame imagined, as `imagine` would, and seen.
+
+        Where the context settings say `reuse_latents`, the latents of that frame are remembered instead of encoding it again.
+        """
+        pairs = self._imagine(contexts, seeds)
+        return [context.observe_imagined(*pair) for context, pair in zip(contexts, pairs, strict=True)]
+
+    def _imagine(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[tuple[Frame, torch.Tensor]]:
+        """Frame and latents of every context."""
         _check_pairs(contexts, seeds)
         if not contexts:
             return []
-        canvases = self._canvases(contexts, seeds)
-        return self._paint(canvases, generate_latents(self.checkpoint, canvases, self.sampling))
+        canvases, patch = self._canvases(contexts, seeds), self.checkpoint.config.latent_patch_size
+        tokens = generate_latents(self.checkpoint, canvases, self.sampling)
+        latents = [from_tokens(each, canvas.grid, patch) for each, canvas in zip(tokens, canvases, strict=True)]
+        return list(zip(self._paint(latents), latents, strict=True))
 
     def _canvases(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[Canvas]:
         config, guidance = self.checkpoint.config, self.sampling.guidance
@@ -168,16 +183,14 @@ class BagelWorld:
             canvases.append(Canvas(noise=noise, grid=grid, full=whole, no_text=context.node.no_text, no_image=blind))
         return canvases
 
-    def _paint(self, canvases: Sequence[Canvas], tokens: Sequence[torch.Tensor]) -> list[Frame]:
-        """Decode latent tokens, one batch per size."""
-        patch = self.checkpoint.config.latent_patch_size
+    def _paint(self, latents: Sequence[torch.Tensor]) -> list[Frame]:
+        """Decode latents, one batch per size."""
         frames: dict[int, Frame] = {}
-        for grid in dict.fromkeys(canvas.grid for canvas in canvases):
-            rows = [row for row, canvas in enumerate(canvases) if canvas.grid == grid]
-            latents = torch.stack([from_tokens(tokens[row], grid, patch) for row in rows])
-            pixels = self.checkpoint.vae.decode(latents).float().cpu().numpy()
+        for shape in dict.fromkeys(each.shape for each in latents):
+            rows = [row for row, each in enumerate(latents) if each.shape == shape]
+            pixels = self.checkpoint.vae.decode(torch.stack([latents[row] for row in rows])).float().cpu().numpy()
             frames |= {row: to_frame(each) for row, each in zip(rows, pixels, strict=True)}
-        return [frames[row] for row in range(len(canvases))]
+        return [frames[row] for row in range(len(latents))]
 
     @torch.inference_mode()
     def ask(self, context: Context, question: str, *, think: bool = False, seed: int | None = None) -> Answer:

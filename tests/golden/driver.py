@@ -410,7 +410,7 @@ class PackageDriver:
     def run(self, segments: Sequence[Segment]) -> Run:
         packed = self.pack([segments])
         space = self.space([KVCache()], sum(packed.lengths))
-        self.bagel.hidden(packed, space)
+        self.bagel.remember(packed, space)
         keys, values = space.added(0, sum(packed.lengths))
         return Run(
             positions=packed.in_sequence(packed.positions),

@@ -69,7 +69,7 @@ def _check_result(
     check("final_latent" + suffix, latents)
     with torch.inference_mode():
         check("decoded" + suffix, world.checkpoint.vae.decode(latents))
-        (frame,) = world._paint([canvas], [tokens])
+        (frame,) = world._paint([latents[0]])
     return frame
 
 

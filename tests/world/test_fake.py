@@ -211,3 +211,11 @@ def test_other_sizes_work(world: FakeWorld) -> None:
     assert small.imagine([small.observe(ROOM).say("Stay")], seeds=[0])[0].shape == (24, 40, 3)
     assert isinstance(small.begin(), FakeContext)
     assert small.provenance["frame_size"] == [24, 40]
+
+
+def test_advancing_is_imagining_and_seeing() -> None:
+    world = FakeWorld()
+    contexts = [world.observe(ROOM).say("Look left"), world.observe(ROOM).say("Move forward")]
+    frames = world.imagine(contexts, seeds=[1, 2])
+    for context, frame in zip(world.advance(contexts, seeds=[1, 2]), frames, strict=True):
+        np.testing.assert_array_equal(context.frames[-1], frame)

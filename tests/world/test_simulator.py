@@ -25,7 +25,7 @@ from bagel_world.errors import (
 )
 from bagel_world.model.bagel import Bagel
 from bagel_world.types import Frame, Thought
-from bagel_world.world.context import Context
+from bagel_world.world.context import Context, Seen
 from tests.model.folder import write_folder
 
 QUICK: dict[str, Any] = {"evaluations": 3}
@@ -116,6 +116,50 @@ def test_every_event_matters(world: BagelWorld) -> None:
     base = world.imagine([grow(world, [0, "go", 1, "on"])], seeds=[0])[0]
     for history in ([2, "go", 1, "on"], [0, "stay", 1, "on"], [0, "go", 2, "on"], [0, "go", 1, "off"], [1, "on"]):
         assert different(world.imagine([grow(world, history)], seeds=[0])[0], base), history
+
+
+def test_advancing_is_imagining_and_seeing(world: BagelWorld) -> None:
+    contexts = [grow(world, [0, "go"]), grow(world, [1, "go", 2, "on"])]
+    frames = world.imagine(contexts, seeds=[3, 4])
+    advanced = world.advance(contexts, seeds=[3, 4])
+    assert same([each.frames[-1] for each in advanced], frames)
+    seen = [context.observe(frame) for context, frame in zip(contexts, frames, strict=True)]
+    then = [[each.say("on") for each in either] for either in (advanced, seen)]
+    assert same(world.imagine(then[0], seeds=[5, 6]), world.imagine(then[1], seeds=[5, 6])), "imagined frames are encoded again"
+
+
+@pytest.fixture(scope="module")
+def reusing(folder: Path) -> BagelWorld:
+    return BagelWorld.from_pretrained(
+        folder, sampling=QUICK, context={"reuse_latents": True, "see": "latents", "max_frames": 3, "keep_frames": 2}
+    )
+
+
+def test_reused_latents_are_those_of_the_painted_frame(reusing: BagelWorld) -> None:
+    (context,) = reusing.advance([grow(reusing, [0, "go"])], seeds=[1])
+    event = context.events[-1]
+    assert isinstance(event, Seen)
+    assert event.latents is not None
+    assert torch.equal(event.latents, event.latents.half().float())
+    with torch.inference_mode():
+        (painted,) = reusing._paint([event.latents])
+    assert levels_apart([painted], [event.frame])[0] <= 1
+    (other,) = reusing.advance([context.say("on")], seeds=[2])
+    (encoded,) = reusing.advance([grow(reusing, [0, "go"]).observe(event.frame).say("on")], seeds=[2])
+    assert different(other.frames[-1], encoded.frames[-1])
+
+
+def test_a_restored_world_with_reused_latents_goes_on_bit_for_bit(reusing: BagelWorld, folder: Path) -> None:
+    context = grow(reusing, [0, "go"])
+    for step in range(4):  # past an eviction
+        (context,) = reusing.advance([context], seeds=[step])
+        context = context.say("go")
+    state = context.get_state()
+    again = BagelWorld.from_pretrained(folder, sampling=QUICK, context=reusing.context_settings.model_dump()).restore(state)
+    for step in range(3):
+        after = [world_context.say("on") for world_context in (context, again)]
+        (context,), (again,) = (reusing.advance([each], seeds=[10 + step]) for each in after)
+        np.testing.assert_array_equal(context.frames[-1], again.frames[-1])
 
 
 def test_a_thought_enters_the_full_branch_only(folder: Path) -> None:
