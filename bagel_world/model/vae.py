@@ -6,6 +6,8 @@ per latent value; `Vae.encode` returns its mean, or a sample where noise is hand
 
 from __future__ import annotations
 
+import itertools
+
 import einops
 import torch
 import torch.nn.functional as F
@@ -92,14 +94,33 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the side: nearest neighbor, then a convolution."""
+    """Twice the side: nearest neighbor, then a 3 x 3 convolution.
+
+    Computed the other way around. Neighbors come in equal pairs, so that an output pixel sees only 2 x 2 different ones: four
+    2 x 2 kernels, one per place in a 2 x 2 block, give the same sums for 4/9 of the multiplications.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = _conv3(channels, channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        count, _, height, width = x.shape
+        assert self.conv.bias is not None
+        places = F.conv2d(x, _paired(self.conv.weight), self.conv.bias.repeat(4), padding=1)
+        places = einops.rearrange(places, "b (r c d) h w -> b h w r c d", r=2, c=2)
+        out = places.new_empty((count, 2 * height, 2 * width, places.shape[-1]))
+        for row, column in itertools.product(range(2), range(2)):
+            out[:, row::2, column::2] = places[:, row : row + height, column : column + width, row, column]
+        return einops.rearrange(out, "b h w d -> b d h w")
+
+
+def _paired(kernel: Float[Tensor, "d c 3 3"]) -> Float[Tensor, "e c 2 2"]:
+    """The kernels of the four places of a block, upper left first: taps that fall on equal pixels, added."""
+    upper, middle, lower = kernel.unbind(2)
+    rows = torch.stack((torch.stack((upper, middle + lower), 2), torch.stack((upper + middle, lower), 2)))
+    left, middle, right = rows.unbind(4)
+    return torch.stack((torch.stack((left, middle + right), 4), torch.stack((left + middle, right), 4)), 1).flatten(0, 2)
 
 
 class Level(nn.Module):
