@@ -25,6 +25,10 @@ class ConfigError(BagelWorldError, ValueError):
     """A setting that is unknown, contradictory or out of range."""
 
 
+class UnknownSettingError(ConfigError, TypeError):
+    """A keyword that nothing takes; also the TypeError that Python raises for one, as clients that probe for keywords expect."""
+
+
 class CheckpointError(BagelWorldError, ValueError):
     """A checkpoint folder that is missing a file, truncated, or does not match its configuration."""
 

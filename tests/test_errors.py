@@ -13,6 +13,7 @@ STANDARD = {
     "ImageError": ValueError,
     "ActionError": ValueError,
     "ConfigError": ValueError,
+    "UnknownSettingError": TypeError,
     "CheckpointError": ValueError,
     "UnknownNameError": LookupError,
     "CapabilityError": NotImplementedError,

@@ -24,6 +24,7 @@ class RootGroup(LazyGroup):
     entries: ClassVar[dict[str, Entry]] = {
         "demo": Entry("bagel_world.cli.demo:demo", "Step through an imagined world and save what it looked like."),
         "rollout": Entry("bagel_world.cli.rollout:rollout", "Imagine an episode and save it."),
+        "replay": Entry("bagel_world.cli.replay:replay", "Imagine a recorded episode again and say what is different."),
         "record": Entry("bagel_world.cli.record:record", "Record training footage in a real simulator."),
         "data": Entry("bagel_world.cli:data", "Make, check and look at samples to train on."),
         "train": Entry("bagel_world.cli.train:train", "Teach a world model from recorded footage."),
@@ -39,6 +40,7 @@ class EvalGroup(LazyGroup):
     entries: ClassVar[dict[str, Entry]] = {
         "open-loop": Entry("bagel_world.cli.open_loop:open_loop", "Are the imagined frames right?"),
         "control": Entry("bagel_world.cli.control:control", "Do the imagined frames obey the actions?"),
+        "divergence": Entry("bagel_world.cli.divergence:divergence", "Watch the real and the imagined world drift apart."),
     }
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from bagel_world.actions import action_from_text
 from bagel_world.errors import ConfigError
 from bagel_world.images import center_crop, read_image
+from bagel_world.world.provenance import named
 from bagel_world.world.record import save_episode, save_movie
 from bagel_world.world.rollout import rollout as imagine_rollout
 from bagel_world.world.simulator import BagelWorld
@@ -29,7 +30,7 @@ def rollout(
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another imagination.")] = 0,
     checkpoint: Annotated[str, typer.Option(help="nano, a checkpoint folder, or a hub id.")] = "nano",
 ) -> None:
-    """Imagine an episode and save its frames, its provenance and walk.gif."""
+    """Imagine an episode and save its frames, its provenance and walk.gif; `bagel-world replay` imagines it again."""
     world = BagelWorld.from_pretrained(checkpoint)
     chosen = [action_from_text(text, world.action_words) for text in actions or DEFAULT_WALK]
     if image is not None:
@@ -40,6 +41,6 @@ def rollout(
         count = len(world.starts)
         raise ConfigError(f"This checkpoint carries {count} held-out walks, so there is no --episode {episode}. Pass --image.")
     imagined = imagine_rollout(cast("World", world), world.observe(first), chosen, seed=seed)
-    save_episode(out, imagined)
+    save_episode(out, named(imagined, checkpoint))
     save_movie(out / "walk.gif", imagined.frames)
     Console().print(f"{len(imagined)} imagined steps in {out}, to look at: {out / 'walk.gif'}")

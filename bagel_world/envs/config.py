@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bagel_world.errors import ConfigError, nearest
+from bagel_world.errors import ConfigError, UnknownSettingError, nearest
 
 
 class EnvConfig(BaseModel):
@@ -28,11 +28,15 @@ class EnvConfig(BaseModel):
         """The configuration with these settings.
 
         Raises:
-            ConfigError: an unknown setting, or one of a wrong type or range.
+            UnknownSettingError: an unknown setting.
+            ConfigError: one of a wrong type or range.
         """
         for name in settings:
             if name not in cls.model_fields:
-                raise ConfigError(f"There is no environment setting {name!r}. {nearest(name, cls.model_fields)}")
+                raise UnknownSettingError(
+                    f"There is no environment setting {name!r} (unexpected keyword argument {name!r}). "
+                    f"{nearest(name, cls.model_fields)}"
+                )
         try:
             return cls(**settings)
         except ValidationError as error:

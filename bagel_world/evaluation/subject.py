@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
@@ -81,9 +80,7 @@ class Subject:
     @property
     def setting(self) -> dict[str, Any]:
         """Sampling, context, device, versions and threads: what a figure depends on beside the weights."""
-        torch = sys.modules.get("torch")
-        threads = {} if torch is None else {"threads": torch.get_num_threads()}
-        return {key: value for key, value in self.world.provenance.items() if key != "weights"} | threads
+        return {key: value for key, value in self.world.provenance.items() if key != "weights"}
 
     @property
     def compute(self) -> dict[str, Any]:

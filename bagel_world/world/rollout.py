@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from bagel_world.actions import action_from_text
 from bagel_world.types import Action, Episode, Transition
 from bagel_world.world.protocol import Context, World
+from bagel_world.world.provenance import IMAGINED, PROVENANCE, Provenance
 
 Policy = Callable[[Context], Action | str]
 """Chooses the next action from what has been seen and said."""
@@ -76,10 +76,10 @@ def rollout(
         policy = follow(policy)
     if steps is None:
         raise ValueError("Say how many steps the policy should take: steps=16.")
-    provenance: dict[str, Any] = {"world": dict(world.provenance), "seed": seed}
+    provenance = Provenance.of(world, context, seeds=[step_seed(seed, step) for step in range(steps)], seed=seed)
     transitions = [transition for _, transition in walk(world, context, policy, steps=steps, seed=seed)]
     return Episode(
         frames=np.stack([context.frames[-1], *(each.frame for each in transitions)]),
         actions=tuple(each.action for each in transitions),
-        metadata={"source": "imagined", "provenance": provenance},
+        metadata={"source": IMAGINED, PROVENANCE: provenance.to_json()},
     )

@@ -105,15 +105,16 @@ class BagelWorld:
         """The discrete actions this checkpoint was taught."""
         return self.checkpoint.config.world.action_words
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, Any]:
-        """What decides the frames beside contexts and seeds: weights, sampler, context policy, versions."""
+        """What decides the frames beside contexts and seeds: weights, sampler, context policy, versions, threads."""
         return {
             "weights": self.checkpoint.fingerprint,
             "sampling": self.sampling.model_dump(mode="json"),
             "context": self.context_settings.model_dump(mode="json"),
             "device": self.checkpoint.bagel.device.type,
             "dtype": str(self.checkpoint.bagel.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
             "versions": {"bagel_world": __version__, "torch": torch.__version__},
         }
 

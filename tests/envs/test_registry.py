@@ -12,6 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from bagel_world.envs import WorldEnv, WorldVectorEnv, register_all
 from bagel_world.envs.registry import NAVIGATE_ID
+from bagel_world.errors import ConfigError
 from tests.envs.conftest import hash_frames
 
 
@@ -69,7 +70,10 @@ def test_make_vec_is_native_and_equal_to_sync(checkpoint: str) -> None:
     assert isinstance(singles, gym.vector.SyncVectorEnv)
     np.testing.assert_array_equal(vector.reset(seed=9)[0], singles.reset(seed=9)[0])
     assert vector.spec is not None
-    assert EnvSpec.from_json(vector.spec.to_json()).kwargs["horizon"] == 2
+    for spec in (EnvSpec.from_json(vector.spec.to_json()), pickle.loads(pickle.dumps(vector.spec))):
+        assert spec.kwargs["horizon"] == 2
+        twin = gym.make_vec(spec, num_envs=2)
+        np.testing.assert_array_equal(twin.reset(seed=9)[0], vector.reset(seed=9)[0])
 
 
 def test_lists_of_frames_are_collected(checkpoint: str) -> None:
@@ -81,5 +85,6 @@ def test_lists_of_frames_are_collected(checkpoint: str) -> None:
 
 
 def test_an_unknown_setting_is_named() -> None:
-    with pytest.raises(ValueError, match=r"'horizons'.*'horizon'"):
-        gym.make(NAVIGATE_ID, checkpoint="fake", horizons=3)
+    for kind in (ConfigError, TypeError):
+        with pytest.raises(kind, match=r"unexpected keyword argument 'horizons'.*'horizon'"):
+            gym.make(NAVIGATE_ID, checkpoint="fake", horizons=3)

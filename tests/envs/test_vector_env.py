@@ -191,11 +191,3 @@ def test_rendering_in_every_mode(capsys: pytest.CaptureFixture[str], monkeypatch
     assert human.render() is None
     assert "\u2580" in capsys.readouterr().out
     human.close()
-
-
-def test_gymnasium_vector_wrappers() -> None:
-    vector = gym.wrappers.vector.RecordEpisodeStatistics(WorldVectorEnv(FakeWorld(), 2, horizon=2))
-    vector.reset(seed=0)
-    vector.step(np.array([0, 1]))
-    infos = vector.step(np.array([0, 1]))[-1]
-    assert infos["episode"]["l"].tolist() == [2, 2]
