@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +13,15 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bagel_world.errors import TrainingError
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.training.config import TrainingConfig, read_recipe
 from bagel_world.training.data.walks import Walks
 from bagel_world.training.stages import Preview, Stages
 from bagel_world.types import Frame
 from bagel_world.world.simulator import BagelWorld
+
+_LOG = logging.getLogger(__name__)
 
 PREVIEW_WALKS = 6
 PREVIEW_STEPS = 6
@@ -40,7 +44,7 @@ def train(
     with _bar(console) as bar:
         vae = stages.autoencoder(_follow(bar, "autoencoder"))
         tokenizer = stages.tokenizer()
-        bagel = stages.mot(vae, tokenizer, _follow(bar, "world model"), _preview(config, stages.walks("validation")))
+        bagel = stages.mot(vae, tokenizer, _follow(bar, "world model"), _preview(config, stages))
     console.print(f"Checkpoint: {stages.export(bagel, vae, tokenizer)}", highlight=False)
 
 
@@ -62,15 +66,34 @@ def _follow(bar: Progress, what: str) -> Callable[[int, int, dict[str, float]], 
     def follow(step: int, steps: int, losses: dict[str, float]) -> None:
         if not tasks:
             tasks.append(bar.add_task(what, total=steps, loss=""))
-        bar.update(tasks[0], completed=step, loss=f"loss {losses['loss']:.4f}")
+        bar.update(tasks[0], completed=step, loss=describe(losses))
 
     return follow
 
 
-def _preview(config: TrainingConfig, walks: Walks) -> Preview:
-    """Pictures of imagined walks below the real ones, `RUN/previews/step-....png`, and their PSNR."""
-    steps = min(PREVIEW_STEPS, int(np.diff(walks.starts).min()) - 1)
-    starts = [int(place) for place in walks.starts[:-1][:PREVIEW_WALKS]]
+def describe(figures: dict[str, float]) -> str:
+    """Losses and pace of a step in a few words."""
+    parts = [f"{name} {figures[name]:.4f}" for name in ("velocity", "text") if name in figures]
+    words = [f"loss {figures['loss']:.4f}" + (f" ({', '.join(parts)})" if len(parts) > 1 else "")]
+    if "tokens_per_second" in figures:
+        words += [f"{figures['tokens_per_second']:,.0f} tokens/s", f"{figures['data_wait']:.0%} waiting for data"]
+    if "fill" in figures:
+        words.append(f"packs {figures['fill']:.1%} full")
+    return ", ".join(words)
+
+
+def _preview(config: TrainingConfig, stages: Stages) -> Preview | None:
+    """Pictures of imagined walks below the real ones, `RUN/previews/step-....png`, and their PSNR; None without walks."""
+    try:
+        walks = stages.walks("validation")
+    except TrainingError as error:
+        _LOG.warning("no previews of imagined walks: %s", error)
+        return None
+    lengths, starts = _followed(walks)
+    if not starts:
+        _LOG.warning("no previews: no held-out sample is a walk, with an action between any two pictures")
+        return None
+    steps = min(PREVIEW_STEPS, min(lengths) - 1)
 
     def preview(step: int, checkpoint: Checkpoint) -> dict[str, float]:
         world = BagelWorld(checkpoint)
@@ -89,6 +112,13 @@ def _preview(config: TrainingConfig, walks: Walks) -> Preview:
         return {f"preview_psnr_{place}": _psnr(real, imagined, place) for place in (1, steps)}
 
     return preview
+
+
+def _followed(walks: Walks) -> tuple[list[int], list[int]]:
+    """Length and start of the first walks that can be followed: two frames or more, with words between any two."""
+    spans = zip(walks.starts[:-1].tolist(), walks.starts[1:].tolist(), strict=True)
+    found = [(end - start, start) for start, end in spans if end - start > 1 and all(walks.actions[start + 1 : end])]
+    return [length for length, _ in found[:PREVIEW_WALKS]], [start for _, start in found[:PREVIEW_WALKS]]
 
 
 def _psnr(real: list[list[Frame]], imagined: list[list[Frame]], place: int) -> float:

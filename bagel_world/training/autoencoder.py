@@ -108,7 +108,9 @@ class AutoencoderTrainer:
         self._perception = _loaded_perception(self._device) if config.perceptual_weight else None
         self._named = dict(vae.named_parameters())
         matrices = {name for name, parameter in self._named.items() if parameter.ndim == 4}
-        self._workers = Workers(workers, self._device, config.batch, config.precision)
+        self._workers = Workers(workers, self._device, config.precision)
+        if config.batch % self._workers.count:
+            raise TrainingError(f"Expected a batch that {self._workers.count} workers can share equally, got {config.batch}.")
         self._optimizer = Optimizer(self._named, matrices, config.optimizer, self._workers.pool)
         self.ema = Ema(vae, config.ema_decay)
         run.mkdir(parents=True, exist_ok=True)

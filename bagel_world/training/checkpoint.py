@@ -94,6 +94,12 @@ def load_state(run: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | Non
         raise TrainingError(f"{found[-1]} is no state: {error}. Delete that folder to go on from an earlier one.") from error
 
 
+def load_facts(run: Path) -> dict[str, Any]:
+    """The facts of the newest state; none where there is no state."""
+    found = states(run)
+    return json.loads((found[-1] / "facts.json").read_text(encoding="utf-8")) if found else {}
+
+
 def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -4,37 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bagel_world.actions import NAVIGATE_WORDS
 from bagel_world.errors import ConfigError, nearest
 from bagel_world.model.config import BagelConfig, WorldDefaults, preset
 from bagel_world.training.autoencoder import AutoencoderConfig
+from bagel_world.training.data.sources import SourceConfig
 from bagel_world.training.trainer import MotConfig
 
 
 class TrainingConfig(BaseModel):
-    """A recipe. Paths that are not absolute count from the working directory."""
+    """A recipe: walks (`train`, `validation`) or samples (`samples`) to learn from, a shape or a checkpoint to start from.
+
+    Paths that are not absolute count from the working directory.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str = Field(default="nano", description="The model's shape, by name.")
-    train: Path = Field(description="Folder of episodes to learn from.")
-    validation: Path = Field(description="Folder of episodes to measure on; none of them may appear elsewhere.")
+    start_from: Path | None = Field(
+        default=None, description="Instead, a checkpoint folder whose shape, autoencoder, tokenizer and weights are taken."
+    )
+    train: Path | None = Field(default=None, description="Folder of episodes to learn from.")
+    validation: Path | None = Field(
+        default=None, description="Folder of episodes to measure on; none of them may appear elsewhere."
+    )
+    samples: tuple[SourceConfig, ...] = Field(default=(), description="Instead, folders of samples, each with its weight.")
+    validation_samples: tuple[SourceConfig, ...] = Field(
+        default=(), description='Samples to measure on; left out, those of the split "validation" in the folders of samples.'
+    )
+    skip_damaged: int = Field(default=0, ge=0, description="Damaged samples that are skipped with a warning; one more stops.")
     run: Path = Field(description="Folder for states, logs, caches and finished parts; a stopped run goes on from there.")
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train; auto takes a GPU that is there.")
     workers: int = Field(default=2, ge=1, description="Threads that share every step; on a GPU one does it all.")
-    loaders: int = Field(default=0, ge=0, description="Processes that draw batches ahead of time; worth it on a GPU.")
+    loaders: int = Field(default=0, ge=0, description="Processes (walks) or threads (samples) that draw ahead.")
     action_words: tuple[str, ...] = NAVIGATE_WORDS
     texts: tuple[str, ...] = Field(default=(), description="More texts that the tokenizer should know.")
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     mot: MotConfig = MotConfig()
     world: dict[str, Any] = Field(default_factory=dict, description="What the checkpoint says of its use, over the preset's.")
+
+    @field_validator("validation_samples")
+    @classmethod
+    def _held_out(cls, sources: tuple[SourceConfig, ...]) -> tuple[SourceConfig, ...]:
+        return tuple(
+            each if "split" in each.model_fields_set else each.model_copy(update={"split": "validation"}) for each in sources
+        )
+
+    @model_validator(mode="after")
+    def _one_kind_of_data(self) -> Self:
+        walks = [name for name in ("train", "validation") if getattr(self, name) is not None]
+        if self.samples and walks:
+            raise ValueError(f"samples and {' and '.join(walks)} exclude each other. Keep one kind")
+        if not self.samples and len(walks) < 2:
+            missing = " and ".join(name for name in ("train", "validation") if name not in walks)
+            raise ValueError(f"{missing}: expected a folder of episodes, got none. Or name folders of samples as samples")
+        if self.validation_samples and not self.samples:
+            raise ValueError("validation_samples is for recipes with samples. Leave it out")
+        if self.start_from is not None and "preset" in self.model_fields_set:
+            raise ValueError("start_from brings a shape of its own. Leave out preset, or start_from")
+        return self
 
     def torch_device(self) -> torch.device:
         """The device to train on.
@@ -48,11 +83,19 @@ class TrainingConfig(BaseModel):
         return torch.device("cuda" if found and self.device != "cpu" else "cpu")
 
     def model_shape(self) -> BagelConfig:
-        """The model's configuration with this recipe's world defaults; latents are normalized in the autoencoder's weights."""
-        shape = preset(self.preset)
-        world = {**shape.world.model_dump(), "action_words": self.action_words, **self.world}
+        """The model's configuration with this recipe's world defaults.
+
+        A fresh autoencoder learns to give normalized latents, a finished one keeps its scale and shift.
+        """
+        shape = preset(self.preset) if self.start_from is None else BagelConfig.from_folder(self.start_from)
+        changes: dict[str, Any] = {}
+        if self.start_from is None or "action_words" in self.model_fields_set:
+            changes["action_words"] = self.action_words
+        world = WorldDefaults.model_validate({**shape.world.model_dump(), **changes, **self.world})
+        if self.start_from is not None:
+            return shape.model_copy(update={"world": world})
         autoencoder = shape.vae_config.model_copy(update={"scale_factor": 1.0, "shift_factor": 0.0})
-        return shape.model_copy(update={"vae_config": autoencoder, "world": WorldDefaults.model_validate(world)})
+        return shape.model_copy(update={"vae_config": autoencoder, "world": world})
 
 
 def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> TrainingConfig:
@@ -98,6 +141,8 @@ def _change(values: dict[str, Any], change: str) -> None:
 
 def _sentence(problem: Mapping[str, Any]) -> str:
     where = ".".join(map(str, problem["loc"]))
+    if not where:
+        return problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"there is no setting {where!r}. {nearest(where, _setting_names(TrainingConfig))}".rstrip(".")
     return f"{where}: {problem['msg']}, got {problem['input']!r:.80}"
@@ -107,6 +152,7 @@ def _setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
     names = []
     for name, field in kind.model_fields.items():
         names.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += _setting_names(field.annotation, f"{prefix}{name}.")
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                names += _setting_names(inner, f"{prefix}{name}.")
     return names

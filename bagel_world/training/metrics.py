@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bagel_world.errors import TrainingError
+from bagel_world.training.curves import Curves
 from bagel_world.training.losses import differences, luma
 
 
@@ -26,11 +29,46 @@ def gradient_energy(pixels: Tensor) -> Tensor:
     return 0.5 * (down.abs().mean(dim=(1, 2)) + right.abs().mean(dim=(1, 2)))
 
 
+class Pace:
+    """How fast the last steps went.
+
+    Args:
+        steps: how many of the last steps count.
+    """
+
+    def __init__(self, steps: int = 20) -> None:
+        self._steps: deque[tuple[float, float, float]] = deque(maxlen=steps)
+        self._began = self._waited = 0.0
+
+    def start(self) -> None:
+        """A step begins, and waits for its data."""
+        self._began = time.perf_counter()
+
+    def fed(self) -> None:
+        """The data is there."""
+        self._waited = time.perf_counter() - self._began
+
+    def done(self, tokens: float) -> None:
+        """The step is done, and has learned from so many tokens."""
+        self._steps.append((time.perf_counter() - self._began, self._waited, tokens))
+
+    def figures(self) -> dict[str, float]:
+        """`tokens_per_second`, and `data_wait`: the share of the time in which nothing was done but wait for data."""
+        seconds, waited, tokens = (sum(each) for each in zip(*self._steps, strict=True))
+        return {"tokens_per_second": round(tokens / seconds, 1), "data_wait": round(waited / seconds, 4)}
+
+
 class RunLog:
-    """`log.jsonl`: one JSON object per line, each with its step."""
+    """`log.jsonl`: one JSON object per line, each with its step.
+
+    Attributes:
+        path: the file.
+        curves: also get what is written; None for none.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.curves: Curves | None = None
 
     def write(self, step: int, **values: Any) -> None:
         """Append a row."""
@@ -39,6 +77,8 @@ class RunLog:
                 file.write(json.dumps({"step": step, **values}) + "\n")
         except OSError as error:
             raise TrainingError(f"Could not write {self.path}: {error}. Free some space and resume.") from error
+        if self.curves is not None:
+            self.curves.write(step, values)
 
     def rows(self) -> list[dict[str, Any]]:
         """Every row; a last line that was cut off is left out."""

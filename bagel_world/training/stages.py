@@ -5,23 +5,35 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
-from bagel_world.errors import TrainingError
+from bagel_world.episodes.damage import Damage
+from bagel_world.episodes.sample_folder import SampleFolder
+from bagel_world.errors import RecordingError, TrainingError
 from bagel_world.model.bagel import Bagel
-from bagel_world.model.checkpoint import Checkpoint, packing_rules, save, save_tensors
+from bagel_world.model.checkpoint import Checkpoint, load, packing_rules, save, save_tensors
 from bagel_world.model.tokenizer import Tokenizer
 from bagel_world.model.vae import Vae
 from bagel_world.training.autoencoder import AutoencoderTrainer
 from bagel_world.training.config import TrainingConfig
+from bagel_world.training.data.batches import WalkBatches
+from bagel_world.training.data.budget import Packer, fits
+from bagel_world.training.data.encoder import ImageEncoder, RememberingEncoder
+from bagel_world.training.data.feeds import Feed, SampleFeed, WalkFeed, segmenting
 from bagel_world.training.data.interleave import WalkSampler
 from bagel_world.training.data.latents import LatentTable
+from bagel_world.training.data.material import gather_pictures, gather_texts
+from bagel_world.training.data.segments import Segmenter
+from bagel_world.training.data.sources import SourceConfig, open_samples
+from bagel_world.training.data.stream import SampleStream
 from bagel_world.training.data.walks import Walks, gather_walks
 from bagel_world.training.data.words import train_tokenizer
 from bagel_world.training.trainer import Trainer, scale_inputs
+from bagel_world.training.workers import step_threads
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,6 +41,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 Preview = Callable[[int, Checkpoint], dict[str, float]]
 
 _VAE, _TOKENIZER = "ae.safetensors", "tokenizer"
+_VALIDATION_BATCH = 8
 
 
 class Stages:
@@ -59,13 +72,43 @@ class Stages:
         """Where the checkpoint folder goes."""
         return self.config.run / "checkpoint"
 
+    @cached_property
+    def start(self) -> Checkpoint | None:
+        """The checkpoint that the recipe starts from."""
+        folder = self.config.start_from
+        return None if folder is None else load(folder, device=self.device)
+
     def walks(self, split: str) -> Walks:
-        """Decoded footage of "train" or "validation"."""
+        """Decoded footage of "train" or "validation"; of samples, their pictures at the size of the world's frames."""
+        cache = self.config.run / "cache" / split
+        if self.config.samples:
+            return gather_pictures(self.sources(split), self.shape.world.frame_size, cache)
         folder = self.config.train if split == "train" else self.config.validation
-        return gather_walks(folder, self.config.run / "cache" / split)
+        assert folder is not None
+        return gather_walks(folder, cache)
+
+    def sources(self, split: str) -> tuple[SourceConfig, ...]:
+        """The samples of "train" or "validation".
+
+        Raises:
+            TrainingError: there are none to measure on.
+        """
+        if split == "train":
+            return self.config.samples
+        if self.config.validation_samples:
+            return self.config.validation_samples
+        found = [each.model_copy(update={"split": split}) for each in self.config.samples if _has_split(each, split)]
+        if not found:
+            raise TrainingError(
+                f"No folder of samples has any of the split {split!r} to measure on. Name some as validation_samples; "
+                "`bagel-world data` makes them with --split validation from footage that is not trained on."
+            )
+        return tuple(found)
 
     def autoencoder(self, progress: Progress | None = None) -> Vae:
-        """Train the autoencoder, or read the finished one."""
+        """Train the autoencoder, or take the finished one."""
+        if self.start is not None:
+            return self.start.vae
         torch.manual_seed(self.config.seed)
         vae = Vae(self.shape.vae_config).to(self.device)
         path = self.config.run / _VAE
@@ -89,11 +132,14 @@ class Stages:
         return vae.eval()
 
     def tokenizer(self) -> Tokenizer:
-        """Learn the tokenizer from the action words and texts of the recipe, or read the finished one."""
+        """Learn the tokenizer from the action words and texts of the recipe and its samples, or take the finished one."""
+        if self.start is not None:
+            return self.start.tokenizer
         folder = self.config.run / _TOKENIZER
         if folder.is_dir():
             return Tokenizer.from_folder(folder)
-        learned = train_tokenizer([*self.config.action_words, *self.config.texts], self.shape.llm_config.vocab_size)
+        texts = [*self.config.action_words, *self.config.texts, *gather_texts(self.config.samples)]
+        learned = train_tokenizer(texts, self.shape.llm_config.vocab_size)
         learned.to_folder(folder)
         return learned
 
@@ -106,6 +152,8 @@ class Stages:
         return trainer.bagel.eval()
 
     def _fresh_model(self) -> Bagel:
+        if self.config.start_from is not None:
+            return load(self.config.start_from, device=self.device).bagel
         generator = torch.Generator().manual_seed(self.config.seed)
         bagel = Bagel(self.shape)
         bagel.initialize(generator)
@@ -121,27 +169,49 @@ class Stages:
             assert preview is not None
             return preview(step, Checkpoint(config=self.shape, bagel=averaged, vae=vae, tokenizer=tokenizer))
 
-        samplers = {}
-        for place, split in enumerate(("train", "validation")):
-            latents = LatentTable(
-                self.walks(split), vae, patch=self.shape.latent_patch_size, cache=self.config.run / "cache" / split
-            )
-            if self.config.loaders:
-                latents.fill()
-            walk = self.config.mot.walk if split == "train" else self.config.mot.walk.model_copy(update={"imagined_share": 0.0})
-            samplers[split] = WalkSampler(latents, tokenizer, walk, seed=self.config.seed + place)
+        feed = self._sample_feed if self.config.samples else self._walk_feed
         return Trainer(
             bagel,
             self.config.mot,
-            rules=packing_rules(self.shape, tokenizer),
-            train=samplers["train"],
-            validation=samplers["validation"],
+            train=feed("train", vae, tokenizer),
+            validation=feed("validation", vae, tokenizer),
             run=self.config.run / "mot",
             workers=self.config.workers,
-            loaders=self.config.loaders,
             progress=progress,
             preview=None if preview is None else show,
         )
+
+    def _walk_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> Feed:
+        mot, rules = self.config.mot, packing_rules(self.shape, tokenizer)
+        cache = self.config.run / "cache" / split
+        latents = LatentTable(self.walks(split), vae, patch=self.shape.latent_patch_size, cache=cache)
+        if self.config.loaders:
+            latents.fill()
+        if split == "train":
+            sampler = WalkSampler(latents, tokenizer, mot.walk, seed=self.config.seed)
+            threads = min(mot.batch, step_threads(self.config.workers, self.device))
+            batches = WalkBatches(sampler, rules, batch=mot.batch, slices=threads)
+            return WalkFeed(batches, steps=mot.steps, loaders=self.config.loaders)
+        walk = mot.walk.model_copy(update={"imagined_share": 0.0})
+        sampler = WalkSampler(latents, tokenizer, walk, seed=self.config.seed + 1)
+        slices = -(-mot.validation_windows // _VALIDATION_BATCH)
+        return WalkFeed(WalkBatches(sampler, rules, batch=mot.validation_windows, slices=slices))
+
+    def _sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> Feed:
+        mot, rules = self.config.mot, packing_rules(self.shape, tokenizer)
+        training = split == "train"
+        undropped = {"text_dropout": 0.0, "vit_dropout": 0.0, "vae_dropout": 0.0}
+        cut = mot.segments if training else mot.segments.model_copy(update=undropped)
+        segmenter = Segmenter(tokenizer, RememberingEncoder(ImageEncoder(vae, self.shape)), rules, cut)
+        stream = SampleStream(
+            [each.open() for each in self.sources(split)],
+            fits(segmenting(segmenter, writing=mot.text_weight > 0), mot.pack, lambda drawn: drawn.sample.sample_id),
+            seed=self.config.seed,
+            workers=self.config.loaders if training else 0,
+            damage=Damage(self.config.skip_damaged),
+        )
+        batch, ahead = (mot.batch, self.config.loaders > 0) if training else (mot.validation_packs, False)
+        return SampleFeed(Packer(stream, mot.pack), rules, batch=batch, balanced=mot.balance_texts, ahead=ahead)
 
     def averaged(self) -> Checkpoint:
         """The averaged weights of the newest state, whether training has finished or not.
@@ -160,6 +230,13 @@ class Stages:
         """Write the checkpoint folder in the published layout; its path."""
         save(self.exported, config=self.shape, bagel=bagel, vae=vae, tokenizer=tokenizer)
         return self.exported
+
+
+def _has_split(source: SourceConfig, split: str) -> bool:
+    try:
+        return isinstance(open_samples(source.folder, split=split), SampleFolder)
+    except RecordingError:
+        return False
 
 
 def _write_figures(path: Path, figures: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Training of the world model: interleaved walks in, velocities of the frames to be painted out.
+"""Training of the world model: interleaved walks or samples in, velocities of images to be painted and next words out.
 
 The step is a function of (seed, step number, weights): a run that was stopped at any moment and resumed from its newest state
 goes on exactly as if it had never been stopped.
@@ -8,31 +8,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors.torch import save_file
 from torch import Tensor
 
 from bagel_world.errors import TrainingError
 from bagel_world.model.attention import Plan
 from bagel_world.model.bagel import Bagel
-from bagel_world.model.packing import Packed, PackingRules
-from bagel_world.training.checkpoint import load_run, save_run
-from bagel_world.training.data.batches import WalkBatch, WalkBatches, collate_walks
-from bagel_world.training.data.interleave import WalkConfig, WalkSampler
+from bagel_world.model.packing import Packed
+from bagel_world.training.checkpoint import load_facts, load_run, save_run
+from bagel_world.training.curves import Curves
+from bagel_world.training.data.batches import Batch
+from bagel_world.training.data.budget import PackConfig
+from bagel_world.training.data.feeds import Feed, Slice
+from bagel_world.training.data.interleave import WalkConfig
+from bagel_world.training.data.segments import SegmentConfig
 from bagel_world.training.ema import Ema
 from bagel_world.training.losses import text_loss, velocity_loss
-from bagel_world.training.metrics import RunLog
+from bagel_world.training.metrics import Pace, RunLog
 from bagel_world.training.optim import Optimizer, OptimizerConfig, rate_factor
+from bagel_world.training.parts import PARTS, check_parts, parameters_of
 from bagel_world.training.workers import Losses, Precision, Workers
 
 _LOG = logging.getLogger(__name__)
-
-_VALIDATION_BATCH = 8
 
 
 class MotConfig(BaseModel):
@@ -41,8 +44,14 @@ class MotConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(default=4000, gt=0)
-    batch: int = Field(default=16, gt=0, description="Windows per step.")
+    batch: int = Field(default=16, gt=0, description="Windows of walks, or packs of samples, per step.")
     walk: WalkConfig = WalkConfig()
+    segments: SegmentConfig = Field(default=SegmentConfig(), description="How samples are cut.")
+    pack: PackConfig = Field(default=PackConfig(), description="How samples are packed.")
+    trains: tuple[str, ...] | None = Field(
+        default=None,
+        description=f"Parts that learn, of {', '.join(PARTS)}; the others stay. Left out, whatever the data and weights teach.",
+    )
     velocity_weight: float = Field(default=1.0, ge=0, description="Weight of the squared error of velocities.")
     text_weight: float = Field(default=0.0, ge=0, description="Weight of the cross-entropy of texts; 0 teaches no writing.")
     balance_texts: bool = Field(default=False, description="Weigh the tokens of a text by 1 / sqrt(its length).")
@@ -50,25 +59,30 @@ class MotConfig(BaseModel):
     compile: bool = Field(default=False, description="Compile the decoder layers: a minute of waiting, then faster on a GPU.")
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
-    validation_windows: int = Field(default=64, gt=0)
+    validation_windows: int = Field(default=64, gt=0, description="Windows of walks that are measured on.")
+    validation_packs: int = Field(default=8, gt=0, description="Packs of samples that are measured on.")
     validate_every: int = Field(default=200, gt=0)
     save_every: int = Field(default=100, gt=0)
     preview_every: int = Field(default=500, gt=0)
+    tensorboard: bool = Field(default=False, description='Write curves for TensorBoard too; needs the extra "train".')
+
+    @field_validator("trains")
+    @classmethod
+    def _known_parts(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if names is None else check_parts(names)
 
 
 class Trainer:
-    """Trains a `Bagel` on walks.
+    """Trains a `Bagel`.
 
     Args:
         bagel: trained in place, on the device where it is.
         config: how.
-        rules: how its segments become tokens.
-        train: draws the windows to learn from.
-        validation: draws the windows to measure on.
+        train: what it learns from.
+        validation: what it is measured on: the slices of its first step.
         run: folder for states and log.
         workers: threads that share a step; on a GPU one does it all.
-        loaders: processes that draw batches ahead of time; 0 draws them in the threads of the step.
-        progress: called after every step with (step, steps, losses).
+        progress: called after every step with (step, steps, losses and pace).
         preview: called now and then with (step, model with averaged weights); what it gives goes into the log.
     """
 
@@ -77,12 +91,10 @@ class Trainer:
         bagel: Bagel,
         config: MotConfig,
         *,
-        rules: PackingRules,
-        train: WalkSampler,
-        validation: WalkSampler,
+        train: Feed,
+        validation: Feed,
         run: Path,
         workers: int = 2,
-        loaders: int = 0,
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
         preview: Callable[[int, Bagel], dict[str, float]] | None = None,
     ) -> None:
@@ -90,52 +102,60 @@ class Trainer:
         if config.compile:
             bagel.mot.compile(dynamic=True)
         self.step = 0
-        self._rules = rules
-        self._validation = validation
-        self._workers = Workers(workers, bagel.device, config.batch, config.precision)
-        self._batches = WalkBatches(train, rules, batch=config.batch, slices=self._workers.count)
-        self._loaders = loaders
-        self._named = trained_parameters(bagel, writing=config.text_weight > 0)
+        self._feed, self._validation = train, validation
+        self._held_out: list[Batch] = []
+        self._workers = Workers(workers, bagel.device, config.precision)
+        self._named = parameters_of(bagel, taught_parts(config, shown=train.capacity is not None))
         self._optimizer = Optimizer(self._named, set(matrix_names(self._named)), config.optimizer, self._workers.pool)
         self.ema = Ema(bagel, config.ema_decay)
         self._progress, self._preview = progress, preview
         run.mkdir(parents=True, exist_ok=True)
         self._log = RunLog(run / "log.jsonl")
+        self._pace = Pace()
 
     def train(self) -> dict[str, float]:
         """Train to the last step and leave the averaged weights in the model; the validation figures."""
         parameters = list(self._named.values())
         began = time.perf_counter()
-        count = self._workers.count
-        slices: Iterator[int | WalkBatch] = iter(range(self.step * count, self.config.steps * count))
-        if self._loaders:
-            slices = self._batches.ahead(self.step * count, self.config.steps * count, self._loaders)
+        if self.config.tensorboard:
+            self._log.curves = Curves(self.run / "tensorboard", self.step)
         while self.step < self.config.steps:
-            losses = self._workers.backward(parameters, self._losses, [next(slices) for _ in range(count)])
+            self._pace.start()
+            slices = self._feed.slices(self.step)
+            self._pace.fed()
+            losses = self._workers.backward(parameters, self._losses, slices)
             if not np.isfinite(losses["loss"]):
-                raise self._diverged(losses["loss"])
+                raise self._diverged(losses["loss"], slices)
             losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
             self.ema.update()
+            tokens = losses.pop("tokens")
+            if self._feed.capacity:
+                losses["fill"] = round(tokens / self._feed.capacity, 4)
+            self._pace.done(tokens * len(slices))
             self.step += 1
             self._after_step(losses, time.perf_counter() - began)
         self.ema.swap()
+        if self._log.curves is not None:
+            self._log.curves.close()
         return self.validate(swap=False)
 
-    def _losses(self, part: int | WalkBatch) -> Losses:
-        return self._loss_of(self._batches[part] if isinstance(part, int) else part)
+    def _losses(self, part: Slice) -> Losses:
+        batch = part()
+        return {**self._loss_of(batch), "tokens": torch.tensor(float(batch.tokens))}
 
-    def _loss_of(self, batch: WalkBatch) -> Losses:
+    def _loss_of(self, batch: Batch) -> Losses:
         batch = batch.to(self.bagel.device)
         packed, plan = batch.packed, self.bagel.plan(batch.packed)
         if batch.estimates is not None:
             with torch.no_grad():
                 packed = batch.estimates.put(packed, self.bagel.velocity(packed, plan=plan))
-        return pack_losses(self.bagel, packed, batch.targets, self.config, plan)
+        shares = {"velocity_share": batch.velocity_share, "text_share": batch.text_share}
+        return pack_losses(self.bagel, packed, batch.targets, self.config, plan, **shares)
 
     def _after_step(self, losses: dict[str, float], seconds: float) -> None:
         config = self.config
         if self.step % 10 == 0:
-            self._log.write(self.step, seconds=round(seconds, 1), **losses)
+            self._log.write(self.step, seconds=round(seconds, 1), **losses, **self._pace.figures())
         if self.step % config.validate_every == 0:
             figures = self.validate()
             self._log.write(self.step, **figures)
@@ -149,31 +169,27 @@ class Trainer:
             self.ema.swap()
             self._log.write(self.step, **figures)
         if self._progress is not None:
-            self._progress(self.step, config.steps, losses)
+            self._progress(self.step, config.steps, {**losses, **self._pace.figures()})
 
     @torch.no_grad()
     @torch.compiler.set_stance("force_eager")
     def validate(self, *, swap: bool = True) -> dict[str, float]:
-        """Losses of the averaged weights on fixed windows with fixed noise."""
+        """Losses of the averaged weights on fixed windows or packs with fixed noise."""
+        if not self._held_out:
+            self._held_out = [make() for make in self._validation.slices(0)]
         if swap:
             self.ema.swap()
         totals: dict[str, float] = {}
-        count = self.config.validation_windows
-        for first in range(0, count, _VALIDATION_BATCH):
-            places = range(first, min(first + _VALIDATION_BATCH, count))
-            batch = collate_walks([self._validation.window(0, place) for place in places], self._rules)
+        for batch in self._held_out:
             for name, value in self._loss_of(batch).items():
-                totals[name] = totals.get(name, 0.0) + float(value) * len(places) / count
+                totals[name] = totals.get(name, 0.0) + float(value) / len(self._held_out)
         if swap:
             self.ema.swap()
         return {f"validation_{name}": value for name, value in totals.items()}
 
-    def _diverged(self, loss: float) -> TrainingError:
+    def _diverged(self, loss: float, slices: Sequence[Slice]) -> TrainingError:
         path = self.run / f"diverged-{self.step:08d}.safetensors"
-        samples = [self._batches.sampler.window(self.step, place) for place in range(self.config.batch)]
-        tensors = {f"{place}/targets": sample.targets for place, sample in enumerate(samples)}
-        tensors |= {f"{place}/timesteps": sample.timesteps for place, sample in enumerate(samples)}
-        tensors |= {f"{place}/tokens": sample.tokens for place, sample in enumerate(samples)}
+        tensors = {f"{place}/{name}": each for place, make in enumerate(slices) for name, each in make().tensors().items()}
         save_file(tensors, str(path))
         return TrainingError(
             f"The loss of step {self.step} is {loss}. Its batch was saved to {path}. "
@@ -182,19 +198,29 @@ class Trainer:
 
     def save(self) -> Path:
         """Write the state of the run."""
-        return save_run(self.run, self.step, self._named, self.ema, self._optimizer)
+        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, {"feed": self._feed.position()})
 
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""
         step = load_run(self.run, self._named, self.ema, self._optimizer)
         if step is None:
             return False
+        self._feed.restore(load_facts(self.run).get("feed", {}))
         self.step = step
         self._log.cut(self.step)
         return True
 
 
-def pack_losses(bagel: Bagel, packed: Packed, targets: Tensor, config: MotConfig, plan: Plan | None = None) -> Losses:
+def pack_losses(
+    bagel: Bagel,
+    packed: Packed,
+    targets: Tensor,
+    config: MotConfig,
+    plan: Plan | None = None,
+    *,
+    velocity_share: float = 1.0,
+    text_share: float = 1.0,
+) -> Losses:
     """The losses of one pack; a pack without texts that predict, or without noised images, lacks that part.
 
     Args:
@@ -203,26 +229,34 @@ def pack_losses(bagel: Bagel, packed: Packed, targets: Tensor, config: MotConfig
         targets: velocity at its noised tokens, in sequence order.
         config: the weights of the parts.
         plan: how to attend, where the caller has made it already.
+        velocity_share: factor of the velocity loss, see `Batch`.
+        text_share: factor of the text loss.
     """
     hidden = bagel.hidden(packed, plan=plan)
     losses: Losses = {}
     loss = hidden.generate.new_zeros(())
     if len(targets):
-        losses["velocity"] = velocity_loss(bagel.latent_out(hidden.generate)[packed.noised], targets)
+        losses["velocity"] = velocity_share * velocity_loss(bagel.latent_out(hidden.generate)[packed.noised], targets)
         loss = loss + config.velocity_weight * losses["velocity"]
     if config.text_weight and len(packed.labels):
         logits = bagel.logits(hidden.understand[packed.label_places])
-        losses["text"] = text_loss(logits, packed.labels, packed.label_weights if config.balance_texts else None)
+        weights = packed.label_weights if config.balance_texts else None
+        losses["text"] = text_share * text_loss(logits, packed.labels, weights)
         loss = loss + config.text_weight * losses["text"]
     return {**losses, "loss": loss}
 
 
-def trained_parameters(bagel: Bagel, *, writing: bool) -> dict[str, torch.nn.Parameter]:
-    """What training on walks moves: all but fixed tables, the ViT with its connector and, without `writing`, the text head."""
-    still = ("vit.", "connector.") if writing else ("vit.", "connector.", "lm_head.")
-    return {
-        name: parameter for name, parameter in bagel.named_parameters() if parameter.requires_grad and not name.startswith(still)
-    }
+def taught_parts(config: MotConfig, *, shown: bool) -> tuple[str, ...]:
+    """The parts that learn: those of the recipe, or all that the data can teach.
+
+    Args:
+        config: the recipe.
+        shown: whether the data shows images through the ViT, as samples may and walks do not.
+    """
+    if config.trains is not None:
+        return config.trains
+    idle = set() if shown and config.segments.vit else {"vit", "connector"}
+    return tuple(name for name in PARTS if name not in (idle if config.text_weight else idle | {"head"}))
 
 
 def matrix_names(named: dict[str, torch.nn.Parameter]) -> list[str]:

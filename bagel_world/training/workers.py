@@ -15,8 +15,6 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from bagel_world.errors import TrainingError
-
 Slice = TypeVar("Slice")
 Precision = Literal["float32", "bfloat16"]
 """In which matrices are multiplied; weights, sums and norms are float32 always (autocast)."""
@@ -25,23 +23,22 @@ Losses = dict[str, Tensor]
 """Scalars by name; "loss" is what is minimized."""
 
 
+def step_threads(threads: int, device: torch.device) -> int:
+    """How many of the threads that were asked for share a step: on a GPU one does it all."""
+    return threads if device.type == "cpu" else 1
+
+
 class Workers:
     """A pool of threads that share one module's weights.
 
     Args:
         threads: how many. Where the weights are on a GPU one is enough, and one there is.
         device: where the weights are.
-        batch: what the slices of a step add up to.
         precision: in which matrices are multiplied.
-
-    Raises:
-        TrainingError: the threads cannot share the batch equally.
     """
 
-    def __init__(self, threads: int, device: torch.device, batch: int, precision: Precision = "float32") -> None:
-        self.count = threads if device.type == "cpu" else 1
-        if batch % self.count:
-            raise TrainingError(f"Expected a batch that {self.count} workers can share equally, got {batch}.")
+    def __init__(self, threads: int, device: torch.device, precision: Precision = "float32") -> None:
+        self.count = step_threads(threads, device)
         torch.set_num_threads(1)
         self.pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,)) if self.count > 1 else None
         self._precision = partial(
@@ -56,7 +53,7 @@ class Workers:
     def backward(
         self, parameters: Sequence[nn.Parameter], compute: Callable[[Slice], Losses], slices: Sequence[Slice]
     ) -> dict[str, float]:
-        """Set `grad` of every parameter to the mean over the slices; the mean of every loss."""
+        """Set `grad` of every parameter to the mean over the slices; the mean of every loss, 0 where a slice lacks it."""
 
         def work(part: Slice) -> tuple[tuple[Tensor | None, ...], Losses]:
             with self._precision():
@@ -64,12 +61,16 @@ class Workers:
             gradients = torch.autograd.grad(losses["loss"], parameters, allow_unused=True)
             return gradients, {name: value.detach() for name, value in losses.items()}
 
-        results = list(map(work, slices) if self.pool is None else self.pool.map(work, slices))
-        share = 1.0 / len(results)
-        for parameter, *parts in zip(parameters, *(gradients for gradients, _ in results), strict=True):
-            known = [part for part in parts if part is not None]
-            total = known[0] if known else None
-            for part in known[1:]:
-                total = total + part
+        results = map(work, slices) if self.pool is None else self.pool.map(work, slices)
+        share = 1.0 / len(slices)
+        totals: list[Tensor | None] = [None] * len(parameters)
+        means: dict[str, float] = {}
+        for gradients, losses in results:
+            for place, part in enumerate(gradients):
+                total = totals[place]
+                totals[place] = total if part is None else part if total is None else total + part
+            for name, value in losses.items():
+                means[name] = means.get(name, 0.0) + float(value)
+        for parameter, total in zip(parameters, totals, strict=True):
             parameter.grad = None if total is None else total * share
-        return {name: sum(float(losses[name]) for _, losses in results) * share for name in results[0][1]}
+        return {name: total * share for name, total in means.items()}

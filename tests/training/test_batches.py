@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from bagel_world.model.checkpoint import packing_rules
-from bagel_world.training.data.batches import WalkBatch, WalkBatches, collate_walks
+from bagel_world.training.data.batches import Batch, WalkBatches, collate_walks
 from bagel_world.training.data.interleave import WalkConfig, WalkSample, WalkSampler, build_walk
 from tests.training.walks import make_config, make_latents, make_tokenizer
 
@@ -22,7 +22,7 @@ def _walk(seed: int, imagined: tuple[bool, ...]) -> WalkSample:
     return replace(sample, imagined=imagined)
 
 
-def _frames(batch: WalkBatch, latents: torch.Tensor) -> torch.Tensor:
+def _frames(batch: Batch, latents: torch.Tensor) -> torch.Tensor:
     """Latent tokens as (samples, images, tokens, size); a walk of four frames has 4 - 1 clean ones and 6 noised."""
     return latents.unflatten(0, (len(batch.packed.layouts), 9, 4))
 

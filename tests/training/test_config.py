@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bagel_world.errors import ConfigError
 from bagel_world.training.config import read_recipe
@@ -44,9 +46,54 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, change: str, wha
         read_recipe(_recipe(tmp_path, text), [change] if change else [])
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("run: c\ntrain: a\n", r"validation: expected a folder of episodes, got none\. Or name folders of samples"),
+        ("run: c\n", "train and validation: expected a folder"),
+        (RECIPE + "samples: [{folder: d}]\n", "samples and train and validation exclude each other"),
+        (RECIPE + "validation_samples: [{folder: d}]\n", "validation_samples is for recipes with samples"),
+        (RECIPE + "preset: tiny\nstart_from: d\n", "start_from brings a shape of its own"),
+        ("run: c\nsamples: [{folder: d, weight: 0}]\n", r"samples\.0\.weight: Input should be greater than 0"),
+        ("run: c\nsamples: [{folder: d, wieght: 1}]\n", r"no setting 'samples\.0\.wieght'.*'samples\.weight'"),
+        (RECIPE + "  trains: [conector]\n", r"no part 'conector' to train\. Did you mean 'connector'"),
+        (RECIPE + "  trains: []\n", "one or more parts to train, got none"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        read_recipe(_recipe(tmp_path, text))
+
+
+def test_samples_to_measure_on_are_of_the_split_for_it(tmp_path: Path) -> None:
+    text = "run: c\nsamples: [{folder: a}]\nvalidation_samples: [{folder: b}, {folder: d, split: test}]\n"
+    config = read_recipe(_recipe(tmp_path, text))
+    assert [each.split for each in config.samples] == ["train"]
+    assert [each.split for each in config.validation_samples] == ["validation", "test"]
+
+
 def test_the_shipped_recipe_is_readable_and_admits_that_nano_does_not_write() -> None:
     config = read_recipe(Path(__file__).parents[2] / "recipes" / "nano.yaml")
     shape = config.model_shape()
     assert not shape.world.capabilities.write
     assert shape.world.frame_size == (64, 64)
     assert config.mot.walk.frames > shape.world.context["max_frames"]
+
+
+def test_the_recipe_in_the_document_is_the_one_that_ships() -> None:
+    root = Path(__file__).parents[2]
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", (root / "docs" / "training.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert yaml.safe_load(block) == yaml.safe_load((root / "recipes" / "films.yaml").read_text())
+    config = read_recipe(root / "recipes" / "films.yaml")
+    assert config.model_shape().world.action_words == ("Pan left", "Pan right")
+    assert config.validation_samples[0].split == "validation"
+
+
+def test_every_setting_that_the_document_names_is_one(tmp_path: Path) -> None:
+    changes = ["mot.trains=[connector]", "mot.text_weight=0.25", "mot.segments.text_dropout=0.2", "mot.segments.vit=true"]
+    changes += ["mot.pack.look_ahead=16", "mot.tensorboard=true", "loaders=4", "start_from=FOLDER"]
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    for change in changes:
+        name, _, value = change.partition("=")
+        assert f"`{name}: {value}`" in text or f"`{name}`" in text, name
+    assert read_recipe(_recipe(tmp_path), changes).mot.trains == ("connector",)

@@ -9,6 +9,8 @@ import torch
 
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import packing_rules
+from bagel_world.training.data.batches import WalkBatches
+from bagel_world.training.data.feeds import WalkFeed
 from bagel_world.training.data.interleave import WalkConfig, WalkSampler
 from bagel_world.training.metrics import RunLog
 from bagel_world.training.optim import OptimizerConfig
@@ -36,9 +38,10 @@ def _trainer(folder: Path, device: str, config: MotConfig = CONFIG) -> Trainer:
     latents = make_latents(folder / "cache")
     samplers = [WalkSampler(latents, tokenizer, config.walk, seed=seed) for seed in (0, 1)]
     rules = packing_rules(shape, tokenizer)
-    return Trainer(
-        bagel.to(device), config, rules=rules, train=samplers[0], validation=samplers[1], run=folder / "run", loaders=2
-    )
+    train = WalkBatches(samplers[0], rules, batch=config.batch, slices=1 if device == "cuda" else 2)
+    feed = WalkFeed(train, steps=config.steps, loaders=2)
+    validation = WalkFeed(WalkBatches(samplers[1], rules, batch=config.validation_windows, slices=1))
+    return Trainer(bagel.to(device), config, train=feed, validation=validation, run=folder / "run")
 
 
 def test_the_losses_are_those_of_the_cpu(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from bagel_world.episodes import write_shard
+from bagel_world.episodes import SampleFolder, sample_from_episode, write_samples, write_shard
 from bagel_world.errors import TrainingError
 from bagel_world.model.checkpoint import load
 from bagel_world.training.config import read_recipe
+from bagel_world.training.parts import part_of
 from bagel_world.training.stages import Stages
 from bagel_world.types import Action, Episode
 from tests.training.walks import make_walks
@@ -87,3 +88,99 @@ def test_export_before_training_is_refused(recipe: Path) -> None:
     stages = Stages(read_recipe(recipe), resume=False)
     with pytest.raises(TrainingError, match="no state of the world model"):
         stages.averaged()
+
+
+SAMPLES = {"segments": {"vit": False, "shift": 3.0}, "pack": {"tokens": 120}, "batch": 2, "validation_packs": 1}
+
+
+@pytest.fixture
+def sample_recipe(tmp_path: Path) -> Path:
+    walks = make_walks(episodes=8)
+    samples = []
+    for number, start in enumerate(walks.starts[:-1].tolist()):
+        actions = tuple(Action(text=word) for word in walks.actions[start + 1 : start + 4])
+        walk = Episode(frames=np.array(walks.frames[start : start + 4]), actions=actions, metadata={"episode_id": f"e{number}"})
+        split = "train" if number < 6 else "validation"
+        samples.append(sample_from_episode(walk, source="walks", license="CC0-1.0", split=split))
+    write_samples(tmp_path / "samples", samples)
+    settings = {
+        "preset": "tiny",
+        "samples": [{"folder": str(tmp_path / "samples"), "weight": 2.0}],
+        "texts": ["What is ahead?"],
+        "run": str(tmp_path / "run"),
+        "autoencoder": {**STEPS, "batch": 2, "statistics_frames": 4, "validation_frames": 4},
+        "mot": {**STEPS, **SAMPLES, "preview_every": 2},
+        "world": {
+            "capabilities": {"imagine": True, "write": False, "vit": False},
+            "context": {"see": "latents"},
+            "sampling": {"default": {"evaluations": 1}},
+        },
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def _run(recipe: Path, *changes: str) -> int:
+    import typer
+
+    from bagel_world.cli.train import train
+
+    app = typer.Typer()
+    app.command()(train)
+    words = [word for change in changes for word in ("--set", change)]
+    return CliRunner().invoke(app, [str(recipe), *words], catch_exceptions=False).exit_code
+
+
+def test_samples_end_in_a_checkpoint_that_another_run_starts_from(sample_recipe: Path) -> None:
+    folder = sample_recipe.parent
+    assert _run(sample_recipe, "mot.steps=2") == 0
+    with Image.open(folder / "run" / "previews" / "step-00000002.png") as picture:
+        assert picture.size == (4 * 32, 4 * 32), "two held-out walks of four frames, real and imagined"
+    first = load(folder / "run" / "checkpoint")
+    assert first.tokenizer.decode(first.tokenizer.encode("Look left")) == "Look left"
+    settings = yaml.safe_load(sample_recipe.read_text())
+    del settings["preset"]
+    settings |= {"start_from": str(folder / "run" / "checkpoint"), "run": str(folder / "tuned")}
+    settings["mot"]["trains"] = ["generate"]
+    (folder / "tune.yaml").write_text(yaml.safe_dump(settings))
+    assert _run(folder / "tune.yaml", "mot.steps=2") == 0
+    tuned = load(folder / "tuned" / "checkpoint")
+    assert tuned.config.vae_config == first.config.vae_config
+    for (name, one), (_, other) in zip(first.vae.named_parameters(), tuned.vae.named_parameters(), strict=True):
+        assert torch.equal(one, other), name
+    pairs = zip(first.bagel.named_parameters(), tuned.bagel.named_parameters(), strict=True)
+    moved = {part_of(name) for (name, one), (_, other) in pairs if not torch.equal(one, other)}
+    assert moved == {"generate"}
+    assert not (folder / "tuned" / "autoencoder").exists()
+
+
+def test_the_autoencoder_learns_from_the_pictures_of_the_samples(sample_recipe: Path) -> None:
+    stages = Stages(read_recipe(sample_recipe), resume=False)
+    walks, pictures = make_walks(episodes=8), stages.walks("train")
+    assert pictures.starts.tolist() == [0, 4, 8, 12, 16, 20, 24]
+    kept = [start + place for start in walks.starts[:6] for place in range(4)]
+    assert np.array_equal(pictures.frames, walks.frames[kept])
+    assert pictures.actions == tuple("" if number % 4 == 0 else walks.actions[place] for number, place in enumerate(kept))
+    assert len(stages.walks("validation")) == 2
+
+
+def test_a_tokenizer_knows_the_words_of_the_samples(sample_recipe: Path) -> None:
+    config = read_recipe(sample_recipe, ["action_words=[Wait]"])
+    tokenizer = Stages(config, resume=False).tokenizer()
+    assert len(tokenizer.base.encode("Look left")) == 2
+    assert len(tokenizer.base.encode("Fetch cubes")) > 2
+
+
+def test_samples_need_something_to_be_measured_on(sample_recipe: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load(sample_recipe.read_text())
+    found = SampleFolder(tmp_path / "samples", split="train")
+    write_samples(tmp_path / "alone", found[:])
+    settings["samples"] = [{"folder": str(tmp_path / "alone")}]
+    sample_recipe.write_text(yaml.safe_dump(settings))
+    with pytest.raises(TrainingError, match=r"split 'validation' to measure on\. Name some as validation_samples"):
+        Stages(read_recipe(sample_recipe), resume=False).sources("validation")
+    settings["validation_samples"] = [{"folder": str(tmp_path / "samples")}]
+    sample_recipe.write_text(yaml.safe_dump(settings))
+    (source,) = Stages(read_recipe(sample_recipe), resume=True).sources("validation")
+    assert source.open().count == 2

@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from bagel_world.errors import TrainingError
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import packing_rules
+from bagel_world.training.data.batches import WalkBatches
+from bagel_world.training.data.feeds import WalkFeed
 from bagel_world.training.data.interleave import WalkConfig, WalkSampler
 from bagel_world.training.metrics import RunLog
 from bagel_world.training.optim import OptimizerConfig
@@ -34,9 +36,10 @@ def _trainer(folder: Path, config: MotConfig = CONFIG) -> Trainer:
     bagel.initialize(torch.Generator().manual_seed(0))
     latents = make_latents(folder / "cache")
     samplers = [WalkSampler(latents, tokenizer, config.walk, seed=seed) for seed in (0, 1)]
-    return Trainer(
-        bagel, config, rules=packing_rules(shape, tokenizer), train=samplers[0], validation=samplers[1], run=folder / "run"
-    )
+    rules = packing_rules(shape, tokenizer)
+    train = WalkBatches(samplers[0], rules, batch=config.batch, slices=2)
+    validation = WalkBatches(samplers[1], rules, batch=config.validation_windows, slices=1)
+    return Trainer(bagel, config, train=WalkFeed(train), validation=WalkFeed(validation), run=folder / "run")
 
 
 def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
@@ -70,8 +73,8 @@ def test_training_lowers_the_validation_loss_on_walks_it_knows(tmp_path: Path) -
 
 def test_an_untrained_velocity_head_is_zero_so_that_the_first_loss_is_known(tmp_path: Path) -> None:
     trainer = _trainer(tmp_path)
-    samples = [trainer._validation.window(0, place) for place in range(4)]
-    expected = torch.stack([sample.targets.square().mean() for sample in samples]).mean()
+    (held_out,) = trainer._validation.slices(0)
+    expected = held_out().targets.square().mean()
     assert trainer.validate()["validation_loss"] == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -82,7 +85,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> N
     with pytest.raises(TrainingError, match=r"loss of step 0 is nan.*diverged-00000000"):
         trainer.train()
     kept = load_file(tmp_path / "run" / "diverged-00000000.safetensors")
-    assert torch.equal(kept["2/targets"], trainer._batches.sampler.window(0, 2).targets)
+    assert torch.equal(kept["1/targets"], trainer._feed.slices(0)[1]().targets)
 
 
 def test_what_dynamics_do_not_need_stays_as_it_was(tmp_path: Path) -> None:
@@ -104,6 +107,10 @@ def test_writing_is_learned_when_it_has_a_weight(tmp_path: Path) -> None:
     assert after["validation_text"] < 0.3 * before["validation_text"]
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="2 workers can share"):
-        _trainer(tmp_path, CONFIG.model_copy(update={"batch": 3}))
+def test_losses_of_unequal_slices_average_to_the_loss_of_all(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"text_weight": 1.0}))
+    sampler = trainer._feed.batches.sampler  # type: ignore[attr-defined]
+    rules = packing_rules(make_config(), make_tokenizer())
+    whole, parted = (WalkFeed(WalkBatches(sampler, rules, batch=5, slices=slices)).slices(3) for slices in (1, 2))
+    found = [trainer._loss_of(make())["velocity"].item() for make in parted]
+    assert sum(found) / 2 == pytest.approx(trainer._loss_of(whole[0]())["velocity"].item(), rel=1e-6)

@@ -10,7 +10,7 @@ def test_gradients_are_the_mean_over_slices() -> None:
     torch.manual_seed(0)
     model, unused = nn.Linear(4, 2), nn.Parameter(torch.zeros(1))
     parts = [torch.randn(5, 4), torch.randn(5, 4)]
-    losses = Workers(2, torch.device("cpu"), 4).backward(
+    losses = Workers(2, torch.device("cpu")).backward(
         [*model.parameters(), unused], lambda part: {"loss": model(part).square().mean()}, parts
     )
     found = [parameter.grad for parameter in model.parameters()]

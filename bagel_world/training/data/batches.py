@@ -1,9 +1,9 @@
-"""Batches of walks: what one slice of a training step needs, drawn where it is used or ahead of time by other processes."""
+"""Batches: what one slice of a training step needs, from windows of walks or from a pack of samples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bagel_world.model.packing import LatentSegment, Packed, PackingRules, pack
 from bagel_world.training.data.interleave import WalkSample, WalkSampler
+from bagel_world.training.data.segments import SegmentedSample
 
 _AHEAD = 4
 
@@ -47,20 +48,34 @@ class Estimates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WalkBatch:
-    """Windows, packed.
+class Batch:
+    """Windows or samples, packed.
 
     Attributes:
         packed: the pack.
         targets: velocity at its noised tokens, in sequence order.
         estimates: what the model is to imagine itself first; None where nothing is.
+        velocity_share: its noised tokens over the mean of the slices of its step: the losses of slices average to that of all.
+        text_share: its tokens that predict (or the sum of their weights), likewise.
     """
 
     packed: Packed
     targets: Float[Tensor, "n z"]
-    estimates: Estimates | None
+    estimates: Estimates | None = None
+    velocity_share: float = 1.0
+    text_share: float = 1.0
 
-    def to(self, device: torch.device) -> WalkBatch:
+    @property
+    def tokens(self) -> int:
+        """Tokens in the sequence."""
+        return len(self.packed.order)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name, to look at what went wrong."""
+        packed = {each.name: getattr(self.packed, each.name) for each in fields(self.packed)}
+        return {"targets": self.targets, **{name: value for name, value in packed.items() if isinstance(value, Tensor)}}
+
+    def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
         if device.type == "cpu":
             return self
@@ -68,16 +83,21 @@ class WalkBatch:
         if estimates is not None:
             places, sources, times = (each.to(device) for each in (estimates.places, estimates.sources, estimates.timesteps))
             estimates = Estimates(places=places, sources=sources, timesteps=times)
-        return WalkBatch(packed=self.packed.to(device), targets=self.targets.to(device), estimates=estimates)
+        return replace(self, packed=self.packed.to(device), targets=self.targets.to(device), estimates=estimates)
 
 
-def collate_walks(samples: Sequence[WalkSample], rules: PackingRules) -> WalkBatch:
+def collate_walks(samples: Sequence[WalkSample], rules: PackingRules) -> Batch:
     """Pack windows."""
-    return WalkBatch(
+    return Batch(
         packed=pack([sample.segments for sample in samples], rules),
         targets=torch.cat([sample.targets for sample in samples]),
         estimates=_estimates(samples),
     )
+
+
+def collate_samples(samples: Sequence[SegmentedSample], rules: PackingRules) -> Batch:
+    """Pack samples."""
+    return Batch(packed=pack([each.segments for each in samples], rules), targets=torch.cat([each.targets for each in samples]))
 
 
 def _estimates(samples: Sequence[WalkSample]) -> Estimates | None:
@@ -106,31 +126,34 @@ def _estimates(samples: Sequence[WalkSample]) -> Estimates | None:
     return Estimates(places=torch.cat(places), sources=torch.cat(sources), timesteps=torch.cat(times))
 
 
-class WalkBatches(Dataset[WalkBatch]):
+class WalkBatches(Dataset[Batch]):
     """The slices of all steps by number: slice `s` of step `k` is number `k * slices + s`, and always the same.
 
     Args:
         sampler: draws the windows.
         rules: how they are packed.
         batch: windows per step.
-        slices: parts of a step.
+        slices: parts of a step; where they cannot be equal, the last is smaller.
     """
 
     def __init__(self, sampler: WalkSampler, rules: PackingRules, *, batch: int, slices: int) -> None:
         self.sampler = sampler
         self._rules = rules
-        self._slices = slices
-        self._share = batch // slices
+        self._batch = batch
+        self.slices = slices
+        self._share = -(-batch // slices)
 
-    def __getitem__(self, number: int) -> WalkBatch:
+    def __getitem__(self, number: int) -> Batch:
         """Draw and pack one slice."""
-        step, part = divmod(number, self._slices)
-        places = range(part * self._share, (part + 1) * self._share)
-        return collate_walks([self.sampler.window(step, place) for place in places], self._rules)
+        step, part = divmod(number, self.slices)
+        places = range(part * self._share, min((part + 1) * self._share, self._batch))
+        batch = collate_walks([self.sampler.window(step, place) for place in places], self._rules)
+        share = len(places) * self.slices / self._batch
+        return batch if share == 1.0 else replace(batch, velocity_share=share, text_share=share)
 
-    def ahead(self, first: int, last: int, loaders: int) -> Iterator[WalkBatch]:
+    def ahead(self, first: int, last: int, loaders: int) -> Iterator[Batch]:
         """The slices `first` to `last` - 1, made ahead of time by that many processes."""
-        loader: DataLoader[WalkBatch] = DataLoader(
+        loader: DataLoader[Batch] = DataLoader(
             self,
             sampler=range(first, last),  # pyright: ignore[reportArgumentType] - any sized iterable of indices will do
             batch_size=None,

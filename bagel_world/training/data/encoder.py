@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from typing import Protocol
 
 import numpy as np
@@ -76,3 +79,41 @@ class ImageEncoder:
 
     def pixels(self, frame: Frame) -> Float[Tensor, "3 h w"]:
         return torch.from_numpy(to_pixels(self._transforms.vit.apply(frame)))
+
+
+class RememberingEncoder:
+    """An encoder that keeps the latents of the frames it has seen last; for encoders that always give the same for the same.
+
+    Args:
+        encoder: does the work.
+        most_bytes: of latents that are kept.
+    """
+
+    def __init__(self, encoder: Encoder, *, most_bytes: int = 2**29) -> None:
+        self.latent_size = encoder.latent_size
+        self._encoder = encoder
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[bytes, tuple[Tensor, Grid]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def resized(self, frame: Frame, images: int) -> Frame:
+        return self._encoder.resized(frame, images)
+
+    def pixels(self, frame: Frame) -> Float[Tensor, "3 h w"]:
+        return self._encoder.pixels(frame)
+
+    def latents(self, frame: Frame, rng: np.random.Generator) -> tuple[Float[Tensor, "t z"], Grid]:
+        key = hashlib.blake2b(repr(frame.shape).encode() + frame.tobytes(), digest_size=20).digest()
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        found = self._encoder.latents(frame, rng)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = found
+                self._bytes += found[0].nbytes
+            while self._bytes > self._most_bytes:
+                self._bytes -= self._kept.popitem(last=False)[1][0].nbytes
+        return found

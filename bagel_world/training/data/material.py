@@ -1,0 +1,111 @@
+"""What the autoencoder and the tokenizer learn from where samples are the data: their pictures at one size, and their texts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bagel_world.episodes.samples import ImagePart, Sample, TextPart
+from bagel_world.errors import BagelWorldError, TrainingError
+from bagel_world.images import center_crop
+from bagel_world.training.data.sources import Source, SourceConfig
+from bagel_world.training.data.walks import Walks
+from bagel_world.types import Frame
+
+_LOG = logging.getLogger(__name__)
+
+MOST_SAMPLES = 20_000
+"""Samples that are looked at, from all over the sources: enough for an autoencoder and a vocabulary."""
+
+
+def gather_pictures(sources: Sequence[SourceConfig], size: tuple[int, int], cache: Path, *, most: int = MOST_SAMPLES) -> Walks:
+    """The pictures of samples at one size, every sample a walk; decoded into `cache` the first time.
+
+    Args:
+        sources: where the samples come from.
+        size: (height, width) that pictures are cropped and resized to.
+        cache: folder for the file.
+        most: samples that are used.
+
+    Raises:
+        TrainingError: there are no pictures, or the cache cannot be written.
+    """
+    key: dict[str, Any] = {"sources": [each.model_dump(mode="json") for each in sources], "size": list(size), "most": most}
+    opened = [each.open() for each in sources]
+    key["counts"] = [each.count for each in opened]
+    facts_path, frames_path = cache / "pictures.json", cache / "pictures.npy"
+    facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() and frames_path.is_file() else {}
+    if facts.get("key") != key:
+        _LOG.info("decoding the pictures of %s into %s", ", ".join(each.name for each in opened), cache)
+        frames, facts = _decode(opened, size, most)
+        unfinished = frames_path.with_name(".unfinished-pictures.npy")
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            np.save(unfinished, np.stack(frames))
+            os.replace(unfinished, frames_path)
+            facts_path.write_text(json.dumps({"key": key, **facts}), encoding="utf-8")
+        except OSError as error:
+            raise TrainingError(
+                f"Could not write {frames_path}: {error}. Free some space or choose another run folder."
+            ) from error
+    frames = np.load(frames_path, mmap_mode="r")
+    return Walks(frames=frames, starts=np.array(facts["starts"], np.int64), actions=tuple(facts["actions"]))
+
+
+def gather_texts(sources: Sequence[SourceConfig], *, most: int = MOST_SAMPLES) -> list[str]:
+    """The texts of samples, each once, in order of first appearance."""
+    samples = spread_samples([each.open() for each in sources], most)
+    return list(dict.fromkeys(part.text for sample in samples for part in sample.texts))
+
+
+def spread_samples(sources: Sequence[Source], most: int) -> Iterator[Sample]:
+    """At most so many samples in all, evenly from all over every source; damaged ones are left out.
+
+    The same every time. The trainer itself counts damage; here one sample more or less does not matter.
+    """
+    total = sum(source.count for source in sources)
+    for source in sources:
+        count = max(1, min(source.count, most * source.count // total))
+        for place in np.linspace(0, source.count - 1, count).astype(np.int64).tolist():
+            try:
+                yield source.read(place, np.random.default_rng(place))
+            except BagelWorldError as error:
+                _LOG.warning("left out a damaged sample of %s: %s", source.name, error)
+
+
+def _decode(sources: Sequence[Source], size: tuple[int, int], most: int) -> tuple[list[Frame], dict[str, Any]]:
+    frames: list[Frame] = []
+    starts, actions = [0], []
+    for sample in spread_samples(sources, most):
+        words: list[str] = []
+        try:
+            pictures = [_at_size(part.frame(), size) for part in sample.images]
+        except BagelWorldError as error:
+            _LOG.warning("left out a damaged sample of %s: %s", sample.source, error)
+            continue
+        for part in sample.parts:
+            if isinstance(part, ImagePart):
+                actions.append(" ".join(words) if len(actions) > starts[-1] else "")
+                words = []
+            elif isinstance(part, TextPart) and part.role == "action":
+                words.append(part.text)
+        frames += pictures
+        if pictures:
+            starts.append(len(frames))
+    if not frames:
+        raise TrainingError(f"Expected samples with pictures in {', '.join(each.name for each in sources)}, found none.")
+    return frames, {"starts": starts, "actions": actions}
+
+
+def _at_size(frame: Frame, size: tuple[int, int]) -> Frame:
+    cropped = center_crop(frame, size)
+    if cropped.shape[:2] == size:
+        return cropped
+    return np.array(Image.fromarray(cropped).resize((size[1], size[0]), Image.Resampling.BICUBIC))
