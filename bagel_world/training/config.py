@@ -67,6 +67,8 @@ class TrainingConfig(BaseModel):
             raise ValueError(f"{missing}: expected a folder of episodes, got none. Or name folders of samples as samples")
         if self.validation_samples and not self.samples:
             raise ValueError("validation_samples is for recipes with samples. Leave it out")
+        if self.mot.lora is not None and self.start_from is None:
+            raise ValueError("mot.lora updates weights that were trained before. Name their checkpoint as start_from")
         if self.start_from is not None and "preset" in self.model_fields_set:
             raise ValueError("start_from brings a shape of its own. Leave out preset, or start_from")
         return self

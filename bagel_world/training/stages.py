@@ -18,6 +18,7 @@ from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import Checkpoint, load, packing_rules, save, save_tensors
 from bagel_world.model.tokenizer import Tokenizer
 from bagel_world.model.vae import Vae
+from bagel_world.training.adapter import save_lora
 from bagel_world.training.autoencoder import AutoencoderTrainer
 from bagel_world.training.config import TrainingConfig
 from bagel_world.training.data.batches import WalkBatches
@@ -149,6 +150,9 @@ class Stages:
         trainer.resume()
         figures = trainer.train()
         _write_figures(self.config.run / "mot.json", {"steps": trainer.step, **figures})
+        if trainer.lora is not None:
+            save_lora(trainer.lora, self.config.run / "adapter")
+            trainer.lora.merge()
         return trainer.bagel.eval()
 
     def _fresh_model(self) -> Bagel:
@@ -176,6 +180,7 @@ class Stages:
             train=feed("train", vae, tokenizer),
             validation=feed("validation", vae, tokenizer),
             run=self.config.run / "mot",
+            seed=self.config.seed,
             workers=self.config.workers,
             progress=progress,
             preview=None if preview is None else show,
@@ -224,6 +229,8 @@ class Stages:
         if not trainer.resume():
             raise TrainingError(f"There is no state of the world model in {trainer.run} yet. Train first.")
         trainer.ema.swap()
+        if trainer.lora is not None:
+            trainer.lora.merge()
         return Checkpoint(config=self.shape, bagel=trainer.bagel.eval(), vae=vae, tokenizer=tokenizer)
 
     def export(self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer) -> Path:

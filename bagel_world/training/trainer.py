@@ -10,10 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,6 +30,7 @@ from bagel_world.training.data.feeds import Feed, Slice
 from bagel_world.training.data.interleave import WalkConfig
 from bagel_world.training.data.segments import SegmentConfig
 from bagel_world.training.ema import Ema
+from bagel_world.training.lora import LoraConfig, add_lora
 from bagel_world.training.losses import text_loss, velocity_loss
 from bagel_world.training.metrics import Pace, RunLog
 from bagel_world.training.optim import Optimizer, OptimizerConfig, rate_factor
@@ -64,12 +66,19 @@ class MotConfig(BaseModel):
     validate_every: int = Field(default=200, gt=0)
     save_every: int = Field(default=100, gt=0)
     preview_every: int = Field(default=500, gt=0)
+    lora: LoraConfig | None = Field(default=None, description="Train low-rank updates beside frozen weights instead.")
     tensorboard: bool = Field(default=False, description='Write curves for TensorBoard too; needs the extra "train".')
 
     @field_validator("trains")
     @classmethod
     def _known_parts(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if names is None else check_parts(names)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.lora is not None and self.trains is not None:
+            raise ValueError("lora trains nothing but its updates. Leave out trains, or lora")
+        return self
 
 
 class Trainer:
@@ -81,6 +90,7 @@ class Trainer:
         train: what it learns from.
         validation: what it is measured on: the slices of its first step.
         run: folder for states and log.
+        seed: decides how low-rank updates begin and what they miss.
         workers: threads that share a step; on a GPU one does it all.
         progress: called after every step with (step, steps, losses and pace).
         preview: called now and then with (step, model with averaged weights); what it gives goes into the log.
@@ -94,20 +104,28 @@ class Trainer:
         train: Feed,
         validation: Feed,
         run: Path,
+        seed: int = 0,
         workers: int = 2,
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
         preview: Callable[[int, Bagel], dict[str, float]] | None = None,
     ) -> None:
         self.bagel, self.config, self.run = bagel, config, run
+        self.lora = None if config.lora is None else add_lora(bagel, config.lora, torch.Generator().manual_seed(seed))
         if config.compile:
             bagel.mot.compile(dynamic=True)
         self.step = 0
+        self._seed = seed
         self._feed, self._validation = train, validation
         self._held_out: list[Batch] = []
         self._workers = Workers(workers, bagel.device, config.precision)
-        self._named = parameters_of(bagel, taught_parts(config, shown=train.capacity is not None))
-        self._optimizer = Optimizer(self._named, set(matrix_names(self._named)), config.optimizer, self._workers.pool)
-        self.ema = Ema(bagel, config.ema_decay)
+        if self.lora is None:
+            self._named = parameters_of(bagel, taught_parts(config, shown=train.capacity is not None))
+        else:
+            self._named = dict(self.lora.named_parameters())
+        # Low-rank factors are no matrices to orthogonalize: their product is what acts.
+        matrices = set(matrix_names(self._named)) if self.lora is None else set()
+        self._optimizer = Optimizer(self._named, matrices, config.optimizer, self._workers.pool)
+        self.ema = Ema(bagel if self.lora is None else self.lora, config.ema_decay)
         self._progress, self._preview = progress, preview
         run.mkdir(parents=True, exist_ok=True)
         self._log = RunLog(run / "log.jsonl")
@@ -123,6 +141,7 @@ class Trainer:
             self._pace.start()
             slices = self._feed.slices(self.step)
             self._pace.fed()
+            self._drop(self.step)
             losses = self._workers.backward(parameters, self._losses, slices)
             if not np.isfinite(losses["loss"]):
                 raise self._diverged(losses["loss"], slices)
@@ -133,11 +152,18 @@ class Trainer:
                 losses["fill"] = round(tokens / self._feed.capacity, 4)
             self._pace.done(tokens * len(slices))
             self.step += 1
+            self._drop(None)
             self._after_step(losses, time.perf_counter() - began)
         self.ema.swap()
         if self._log.curves is not None:
             self._log.curves.close()
         return self.validate(swap=False)
+
+    def _drop(self, step: int | None) -> None:
+        """What low-rank updates miss in this step; None lets them see everything."""
+        if self.lora is not None:
+            words = None if step is None else int(np.random.SeedSequence((self._seed, step)).generate_state(1, np.uint64)[0] >> 1)
+            self.lora.drop(None if words is None else torch.Generator().manual_seed(words))
 
     def _losses(self, part: Slice) -> Losses:
         batch = part()

@@ -10,8 +10,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bagel_world.episodes import SampleFolder, sample_from_episode, write_samples, write_shard
-from bagel_world.errors import TrainingError
+from bagel_world.errors import ConfigError, TrainingError
 from bagel_world.model.checkpoint import load
+from bagel_world.training.adapter import load_lora
 from bagel_world.training.config import read_recipe
 from bagel_world.training.parts import part_of
 from bagel_world.training.stages import Stages
@@ -184,3 +185,60 @@ def test_samples_need_something_to_be_measured_on(sample_recipe: Path, tmp_path:
     sample_recipe.write_text(yaml.safe_dump(settings))
     (source,) = Stages(read_recipe(sample_recipe), resume=True).sources("validation")
     assert source.open().count == 2
+
+
+LORA = "mot.lora={rank: 2, alpha: 4, dropout: 0.2, experts: [generate], targets: [q, down]}"
+
+
+@pytest.fixture
+def tuning(recipe: Path) -> Path:
+    """A recipe that starts from a checkpoint of the same walks."""
+    assert _run(recipe, "mot.steps=2", "mot.preview_every=100") == 0
+    settings = yaml.safe_load(recipe.read_text())
+    del settings["preset"]
+    settings |= {"start_from": str(recipe.parent / "run" / "checkpoint"), "run": str(recipe.parent / "tuned")}
+    settings["mot"]["optimizer"] = {"warmup_steps": 1, "rate": 0.05}
+    path = recipe.parent / "tune.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_low_rank_updates_are_kept_alone_and_merged_into_what_is_exported(tuning: Path) -> None:
+    folder = tuning.parent
+    assert _run(tuning, LORA, "mot.steps=3", "mot.preview_every=3") == 0
+    first, tuned = (load(folder / name / "checkpoint") for name in ("run", "tuned"))
+    pairs = zip(first.bagel.named_parameters(), tuned.bagel.named_parameters(), strict=True)
+    moved = {name.split(".", 3)[-1] for (name, one), (_, other) in pairs if not torch.equal(one, other)}
+    assert moved == {"generate.q.weight", "generate.down.weight"}
+    alone = load(folder / "run" / "checkpoint")
+    load_lora(alone.bagel, folder / "tuned" / "adapter").merge()
+    # What is exported was rounded to bfloat16 once more.
+    for (name, one), (_, other) in zip(alone.bagel.named_parameters(), tuned.bagel.named_parameters(), strict=True):
+        assert torch.equal(one.bfloat16(), other.bfloat16()), name
+
+
+def test_a_resumed_tuning_equals_one_never_stopped(tuning: Path) -> None:
+    runs = []
+    for name, steps in (("whole", (4,)), ("parted", (2, 4))):
+        for count in steps:
+            config = read_recipe(
+                tuning, [LORA, f"mot.steps={count}", "mot.optimizer.schedule=constant", f"run={tuning.parent / name}"]
+            )
+            stages = Stages(config, resume=True)
+            trainer = stages.trainer(stages._fresh_model(), stages.autoencoder(), stages.tokenizer())
+            trainer.resume()
+            trainer.ema.decay = 0.5
+            while trainer.step < count:
+                trainer.train()
+                trainer.ema.swap()  # back to the live weights, which is what a state holds
+        assert trainer.lora is not None
+        runs.append({key: value.clone() for key, value in trainer.lora.state_dict().items()})
+    assert all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
+    assert any(value.abs().max() > 0 for key, value in runs[0].items() if key.endswith(".b"))
+
+
+def test_low_rank_updates_need_a_checkpoint_to_start_from(recipe: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mot\.lora updates weights.*start_from"):
+        read_recipe(recipe, [LORA])
+    with pytest.raises(ConfigError, match="Leave out trains, or lora"):
+        read_recipe(recipe, [LORA, "mot.trains=[generate]"])
