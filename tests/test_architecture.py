@@ -15,15 +15,16 @@ import bagel_world
 
 PACKAGE = Path(bagel_world.__file__).parent
 
-LEAVES = {"errors", "types", "images", "actions", "episodes", "perception"}
+LEAVES = {"errors", "types", "images", "actions", "files", "episodes", "perception"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
     "actions": {"errors", "types"},
     "images": {"errors", "types"},
+    "files": set(),
     "perception": {"errors", "types", "images"},
-    "episodes": {"errors", "types", "images", "actions"},
-    "video": {"errors", "types", "images", "actions", "episodes"},
+    "episodes": {"errors", "types", "images", "actions", "files"},
+    "video": {"errors", "types", "images", "actions", "files", "episodes"},
     "model": LEAVES,
     "world": LEAVES | {"model"},
     "envs": LEAVES | {"model", "world"},

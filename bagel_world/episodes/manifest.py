@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from bagel_world.errors import RecordingError
+from bagel_world.files import replace_text
 
 MANIFEST_NAME = "manifest.json"
 
@@ -96,12 +96,9 @@ def write_manifest(folder: str | Path, manifest: Manifest) -> Path:
         RecordingError: it could not be written.
     """
     path = Path(folder) / MANIFEST_NAME
-    unfinished = path.with_name(f".unfinished-{path.name}")
+    left_out = {"settings"} if manifest.settings is None else None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        left_out = {"settings"} if manifest.settings is None else None
-        unfinished.write_text(manifest.model_dump_json(indent=2, exclude=left_out) + "\n", encoding="utf-8")
-        os.replace(unfinished, path)
+        replace_text(path, manifest.model_dump_json(indent=2, exclude=left_out) + "\n")
     except OSError as error:
         raise RecordingError(f"Could not write {path}: {error}. Free some space or choose another folder.") from error
     return path

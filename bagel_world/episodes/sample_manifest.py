@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from bagel_world.errors import RecordingError
+from bagel_world.files import replace_text
 
 SAMPLE_MANIFEST_NAME = "samples.json"
 
@@ -66,11 +66,8 @@ def write_sample_manifest(folder: str | Path, manifest: SampleManifest) -> Path:
         RecordingError: it could not be written.
     """
     path = Path(folder) / SAMPLE_MANIFEST_NAME
-    unfinished = path.with_name(f".unfinished-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        os.replace(unfinished, path)
+        replace_text(path, manifest.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise RecordingError(f"Could not write {path}: {error}. Free some space or choose another folder.") from error
     return path

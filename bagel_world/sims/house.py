@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from bagel_world.actions import NAVIGATE_WORDS, action_from_id
 from bagel_world.errors import ConfigError, MissingExtraError, SimulatorError
+from bagel_world.sims.opening import RENDER_MODES, check_settings
 from bagel_world.sims.palettes import palette_of
 from bagel_world.sims.plans import AGENT_RADIUS, ROOM_SIZE, HousePlan, draw_plan, heading_of
 from bagel_world.types import Frame
@@ -56,7 +57,7 @@ class House(gym.Env[Frame, np.int64]):
         UnknownNameError: no such split.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012 (Gymnasium reads a plain dict here)
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 (Gymnasium reads a plain dict here)
     action_words = NAVIGATE_WORDS
 
     def __init__(
@@ -68,13 +69,7 @@ class House(gym.Env[Frame, np.int64]):
         render_mode: str | None = None,
     ) -> None:
         palette_of(split)
-        height, width = (int(each) for each in size)
-        if min(height, width) < 16:
-            raise ConfigError(f"Expected frames of at least 16 x 16 pixels, got size={size!r}. Pass size=(height, width).")
-        if horizon is not None and horizon < 1:
-            raise ConfigError(f"Expected a horizon of at least one step, got {horizon!r}. Pass None for no limit.")
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ConfigError(f'Expected render_mode "rgb_array" or None, got {render_mode!r}.')
+        height, width = check_settings(size, horizon, render_mode)
         self.split = split
         self.horizon = horizon
         self.render_mode = render_mode

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bagel_world.errors import CheckpointError
+from bagel_world.files import replace_text
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import save_tensors
 from bagel_world.training.lora import Lora, LoraConfig, digest
@@ -43,12 +44,10 @@ def save_lora(lora: Lora, folder: str | Path) -> None:
     folder = Path(folder)
     tensors = {name: value.detach().float().cpu() for name, value in lora.state_dict().items()}
     facts = _Facts(config=lora.config, base=lora.base, tensors=f"adapter-{digest(sorted(tensors.items()))}.safetensors")
-    unfinished = folder / f"{FACTS_FILE}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_tensors(folder / facts.tensors, tensors)
-        unfinished.write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(folder / FACTS_FILE)
+        replace_text(folder / FACTS_FILE, facts.model_dump_json(indent=2) + "\n")
         for old in set(folder.glob("adapter-*.safetensors")) - {folder / facts.tensors}:
             old.unlink()
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import deque
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bagel_world.errors import TrainingError
+from bagel_world.files import replace_text
 from bagel_world.training.curves import Curves
 from bagel_world.training.losses import differences, luma
 
@@ -95,6 +95,4 @@ class RunLog:
     def cut(self, step: int) -> None:
         """Forget what was written after this step: a resumed run writes it again."""
         rows = [row for row in self.rows() if row["step"] <= step]
-        unfinished = self.path.with_name(f".unfinished-{self.path.name}")
-        unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        os.replace(unfinished, self.path)
+        replace_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bagel_world.errors import RecordingError
+from bagel_world.files import replace_text
 from bagel_world.video.clips import Survey
 from bagel_world.video.config import FootageConfig
 
@@ -112,11 +112,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         RecordingError: it could not be written.
     """
-    unfinished = path.with_name(f".unfinished-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
+        replace_text(path, text)
     except OSError as error:
         raise RecordingError(f"Could not write {path}: {error}. Free some space or choose another folder.") from error
 

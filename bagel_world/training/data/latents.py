@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bagel_world.errors import TrainingError
+from bagel_world.files import replace_text
 from bagel_world.model.packing import to_tokens
 from bagel_world.model.vae import Vae
 from bagel_world.training.data.walks import Walks, as_pixels
@@ -50,9 +50,7 @@ class LatentTable:
             self._tokens = np.lib.format.open_memmap(cache / "latents.npy", mode=mode, dtype=np.float16, shape=shape)
             self._known = np.lib.format.open_memmap(cache / "known.npy", mode=mode, dtype=np.bool_, shape=(2, len(walks)))
             if not same:
-                unfinished = cache / ".unfinished-latents.json"
-                unfinished.write_text(json.dumps(identity), encoding="utf-8")
-                os.replace(unfinished, facts)
+                replace_text(facts, json.dumps(identity))
         except OSError as error:
             raise TrainingError(f"Could not write latents to {cache}: {error}. Free some space or move the run.") from error
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from bagel_world.episodes.samples import Sample
 from bagel_world.errors import RecordingError
+from bagel_world.files import replace_text
 from bagel_world.training.data.published_rows import OWN_COLUMN, row_of
 
 ROWS_PER_FILE = 256
@@ -86,9 +87,9 @@ def export_published(samples: Iterable[Sample], folder: str | Path) -> Exported:
                 _write_table(folder, layout, waiting[layout], exported.rows[layout])
         if waiting["conversations"]:
             lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in waiting["conversations"])
-            _replace(folder / _FOLDERS["conversations"] / "conversations.jsonl", lines)
+            replace_text(folder / _FOLDERS["conversations"] / "conversations.jsonl", lines)
         if exported.rows["edits"]:
-            _replace(folder / "editing" / "parquet_info.json", json.dumps(_parquet_info(folder), indent=2) + "\n")
+            replace_text(folder / "editing" / "parquet_info.json", json.dumps(_parquet_info(folder), indent=2) + "\n")
     except OSError as error:
         if isinstance(error, RecordingError):
             raise
@@ -123,10 +124,3 @@ def _parquet_info(folder: Path) -> dict[str, dict[str, int]]:
         facts = pq.read_metadata(path)
         info[str(path)] = {"num_row_groups": facts.num_row_groups, "num_rows": facts.num_rows}
     return info
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)

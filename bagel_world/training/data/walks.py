@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bagel_world.episodes.shards import read_episodes, shard_paths
 from bagel_world.errors import TrainingError
+from bagel_world.files import replace_text
 from bagel_world.images import to_pixels
 
 _LOG = logging.getLogger(__name__)
@@ -97,9 +98,7 @@ def _decode(folder: Path, frames_path: Path) -> dict[str, list[int] | list[str]]
 
 
 def _replace_text(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".unfinished-{path.name}")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
+        replace_text(path, text)
     except OSError as error:
         raise TrainingError(f"Could not write {path}: {error}. Free some space or choose another run folder.") from error
