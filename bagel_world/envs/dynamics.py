@@ -148,7 +148,8 @@ class Dynamics:
 
     def branch(self, session: Session, actions: Sequence[Any], reseed: int | Sequence[int] | None = None) -> list[Transition]:
         """One transition per action, all from this session, imagined in one batch; see `WorldEnv.branch`."""
-        futures = [replace(session, context=session.context.fork()) for _ in actions]
+        fork = replace(session, context=session.context.fork())  # one for all: what they share is read once
+        futures = [fork for _ in actions]
         if reseed is not None:
             seeds = list(reseed) if isinstance(reseed, Sequence) else [reseed] * len(actions)
             if len(seeds) != len(actions):

@@ -179,8 +179,19 @@ class Context:
         return self.append(self.reader.said(text))
 
     def fork(self) -> Context:
-        """An independent continuation. A context is a value, so this costs nothing."""
-        return replace(self)
+        """An independent continuation, which shares everything that the model has read so far.
+
+        What it has not read yet hangs on nodes of its own: whatever is computed for the one, in whichever batch, leaves the
+        bits of the other as they would have been.
+        """
+        node, unread = self.node, []
+        while node.full is None:
+            unread.append(node)
+            assert node.parent is not None, "an empty context has been read"
+            node = node.parent
+        for each in reversed(unread):
+            node = Node(node, each.event, cut=each.cut)
+        return replace(self, node=node)
 
     def append(self, event: Event) -> Context:
         """This context with one more event; where that is a frame too many, old frames leave."""
