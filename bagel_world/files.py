@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -14,7 +17,31 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         OSError: it could not be written; what was there still is.
     """
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = _beside(path)
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """The same for bytes: a file to write to, which takes the name when the block ends, and is gone when the block fails.
+
+    Raises:
+        OSError: it could not be written; what was there still is.
+    """
+    unfinished = _beside(path)
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # what went wrong before is what matters
+            unfinished.unlink()
+        raise
+
+
+def _beside(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".unfinished-{path.name}")

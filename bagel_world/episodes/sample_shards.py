@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +12,9 @@ from bagel_world.episodes.sample_manifest import ShardFacts
 from bagel_world.episodes.sample_schema import SAMPLE_SCHEMA, check_sample_schema, from_sample_row, to_sample_row
 from bagel_world.episodes.samples import Sample
 from bagel_world.errors import RecordingError
+from bagel_world.files import replacing
 
 SHARD_PATTERN = "samples-*.parquet"
-
-_UNFINISHED = ".unfinished-"
 
 
 def sample_shard_paths(folder: str | Path) -> list[Path]:
@@ -36,24 +33,16 @@ def write_sample_shard(path: Path, samples: Sequence[Sample]) -> ShardFacts:
     Raises:
         RecordingError: it could not be written, for example because the disk is full; finished shards are untouched.
     """
-    unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
+    # Encoded images do not compress any further; checksums find a flipped bit that an image decoder would not.
+    settings = {"compression": "none", "use_dictionary": False, "write_statistics": False, "write_page_checksum": True}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            # Encoded images do not compress any further; checksums find a flipped bit that an image decoder would not.
-            settings = {"compression": "none", "use_dictionary": False, "write_statistics": False, "write_page_checksum": True}
-            with pq.ParquetWriter(file, SAMPLE_SCHEMA, **settings) as writer:
-                for sample in samples:
-                    writer.write_table(pa.Table.from_pylist([to_sample_row(sample)], schema=SAMPLE_SCHEMA))
-            file.flush()
-            os.fsync(file.fileno())
-            size = os.fstat(file.fileno()).st_size
-        unfinished.replace(path)
+        with replacing(path) as file, pq.ParquetWriter(file, SAMPLE_SCHEMA, **settings) as writer:
+            for sample in samples:
+                writer.write_table(pa.Table.from_pylist([to_sample_row(sample)], schema=SAMPLE_SCHEMA))
+        size = path.stat().st_size
     except RecordingError:
-        _discard(unfinished)
         raise
     except OSError as error:
-        _discard(unfinished)
         raise RecordingError(
             f"Could not write {path}: {error}. Shards that were finished before are complete; "
             "free some space or choose another folder."
@@ -127,8 +116,3 @@ def shard_facts(path: Path) -> ShardFacts:
 
 def _damaged(path: Path, reason: str) -> RecordingError:
     return RecordingError(f"Shard {path} is damaged or was cut off ({reason}). Delete it and make it again.")
-
-
-def _discard(path: Path) -> None:
-    with contextlib.suppress(OSError):  # what went wrong before is what matters
-        path.unlink()

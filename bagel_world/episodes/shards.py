@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -16,12 +14,12 @@ import pyarrow.parquet as pq
 
 from bagel_world.episodes.schema import SCHEMA, from_row, to_row
 from bagel_world.errors import ConfigError, RecordingError
+from bagel_world.files import replacing
 from bagel_world.types import Episode
 
 EPISODES_PER_SHARD = 32
 
 _PATTERN = "episodes-*.parquet"
-_UNFINISHED = ".unfinished-"
 
 
 def shard_path(folder: str | Path, index: int) -> Path:
@@ -41,22 +39,14 @@ def write_shard(folder: str | Path, index: int, episodes: Iterable[Episode]) -> 
         RecordingError: it could not be written, for example because the disk is full; finished shards are untouched.
     """
     final = shard_path(folder, index)
-    unfinished = final.with_name(f"{_UNFINISHED}{final.name}")
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            # PNG bytes do not compress any further.
-            with pq.ParquetWriter(file, SCHEMA, compression="none") as writer:
-                for episode in episodes:
-                    writer.write_table(pa.Table.from_pylist([to_row(episode)], schema=SCHEMA))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(final)
+        # PNG bytes do not compress any further.
+        with replacing(final) as file, pq.ParquetWriter(file, SCHEMA, compression="none") as writer:
+            for episode in episodes:
+                writer.write_table(pa.Table.from_pylist([to_row(episode)], schema=SCHEMA))
     except RecordingError:
-        _discard(unfinished)
         raise
     except OSError as error:
-        _discard(unfinished)
         raise RecordingError(
             f"Could not write {final}: {error}. Shards that were finished before are complete; "
             "free some space or choose another folder, then record again to go on from there."
@@ -170,11 +160,6 @@ class EpisodeFolder(Sequence[Episode]):
         first = self._ends[shard - 1] if shard else 0
         with _open(self._paths[shard]) as file:
             return _episode(file, self._paths[shard], place - first)
-
-
-def _discard(path: Path) -> None:
-    with contextlib.suppress(OSError):  # what went wrong before is what matters
-        path.unlink()
 
 
 def _existing(folder: str | Path) -> list[Path]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -190,7 +191,7 @@ class Trainer:
             self.save()
         if self._preview is not None and self.step % config.preview_every == 0:
             self.ema.swap()
-            with torch.compiler.set_stance("force_eager"):
+            with self._eager():
                 figures = self._preview(self.step, self.bagel)
             self.ema.swap()
             self._log.write(self.step, **figures)
@@ -198,7 +199,6 @@ class Trainer:
             self._progress(self.step, config.steps, {**losses, **self._pace.figures()})
 
     @torch.no_grad()
-    @torch.compiler.set_stance("force_eager")
     def validate(self, *, swap: bool = True) -> dict[str, float]:
         """Losses of the averaged weights on fixed windows or packs with fixed noise."""
         if not self._held_out:
@@ -206,12 +206,17 @@ class Trainer:
         if swap:
             self.ema.swap()
         totals: dict[str, float] = {}
-        for batch in self._held_out:
-            for name, value in self._loss_of(batch).items():
-                totals[name] = totals.get(name, 0.0) + float(value) / len(self._held_out)
+        with self._eager():
+            for batch in self._held_out:
+                for name, value in self._loss_of(batch).items():
+                    totals[name] = totals.get(name, 0.0) + float(value) / len(self._held_out)
         if swap:
             self.ema.swap()
         return {f"validation_{name}": value for name, value in totals.items()}
+
+    def _eager(self) -> AbstractContextManager[Any]:
+        """Compiled layers as they were written: what is measured has other shapes. Without any, the compiler is not loaded."""
+        return torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
 
     def _diverged(self, loss: float, slices: Sequence[Slice]) -> TrainingError:
         path = self.run / f"diverged-{self.step:08d}.safetensors"

@@ -164,7 +164,8 @@ class Context:
         The latents are kept in half precision, in the context and in its state alike: small, and the same after a restore.
         """
         seen = self.reader.seen(frame)
-        if not self.reader.settings.reuse_latents or seen.see == "vit":
+        resized = seen.frame.shape != frame.shape  # then these latents are of another picture
+        if not self.reader.settings.reuse_latents or seen.see == "vit" or resized:
             return self.append(seen)
         return self.append(replace(seen, latents=latents.half().to(latents.dtype)))
 

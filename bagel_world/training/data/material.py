@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from PIL import Image
 
 from bagel_world.episodes.samples import ImagePart, Sample, TextPart
 from bagel_world.errors import BagelWorldError, TrainingError
+from bagel_world.files import replace_text, replacing
 from bagel_world.images import center_crop
 from bagel_world.training.data.sources import Source, SourceConfig
 from bagel_world.training.data.walks import Walks
@@ -45,12 +45,10 @@ def gather_pictures(sources: Sequence[SourceConfig], size: tuple[int, int], cach
     if facts.get("key") != key:
         _LOG.info("decoding the pictures of %s into %s", ", ".join(each.name for each in opened), cache)
         frames, facts = _decode(opened, size, most)
-        unfinished = frames_path.with_name(".unfinished-pictures.npy")
         try:
-            cache.mkdir(parents=True, exist_ok=True)
-            np.save(unfinished, np.stack(frames))
-            os.replace(unfinished, frames_path)
-            facts_path.write_text(json.dumps({"key": key, **facts}), encoding="utf-8")
+            with replacing(frames_path) as file:
+                np.save(file, np.stack(frames))
+            replace_text(facts_path, json.dumps({"key": key, **facts}))
         except OSError as error:
             raise TrainingError(
                 f"Could not write {frames_path}: {error}. Free some space or choose another run folder."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from bagel_world.episodes.samples import Sample
 from bagel_world.errors import RecordingError
-from bagel_world.files import replace_text
+from bagel_world.files import replace_text, replacing
 from bagel_world.training.data.published_rows import OWN_COLUMN, row_of
 
 ROWS_PER_FILE = 256
@@ -99,11 +98,9 @@ def export_published(samples: Iterable[Sample], folder: str | Path) -> Exported:
 
 def _write_table(folder: Path, layout: str, rows: list[dict[str, Any]], count: int) -> None:
     path = folder / _FOLDERS[layout] / f"chunk_{(count - 1) // ROWS_PER_FILE:05d}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{path.name}")
     table = pa.Table.from_pylist(rows, schema=_SCHEMAS[layout])
-    pq.write_table(table, unfinished, row_group_size=ROWS_PER_GROUP, compression="none", use_dictionary=False)
-    os.replace(unfinished, path)
+    with replacing(path) as file:
+        pq.write_table(table, file, row_group_size=ROWS_PER_GROUP, compression="none", use_dictionary=False)
 
 
 def _write_images(folder: Path, images: list[bytes], conversation: int) -> list[str]:

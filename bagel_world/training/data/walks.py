@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from bagel_world.episodes.shards import read_episodes, shard_paths
 from bagel_world.errors import TrainingError
-from bagel_world.files import replace_text
+from bagel_world.files import replace_text, replacing
 from bagel_world.images import to_pixels
 
 _LOG = logging.getLogger(__name__)
@@ -87,11 +86,9 @@ def _decode(folder: Path, frames_path: Path) -> dict[str, list[int] | list[str]]
         parts.append(episode.frames)
         starts.append(starts[-1] + len(episode.frames))
         actions += ["", *(action.text for action in episode.actions)]
-    unfinished = frames_path.with_name(".unfinished-frames.npy")
     try:
-        frames_path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(unfinished, np.concatenate(parts))
-        os.replace(unfinished, frames_path)
+        with replacing(frames_path) as file:
+            np.save(file, np.concatenate(parts))
     except OSError as error:
         raise TrainingError(f"Could not write {frames_path}: {error}. Free some space or choose another run folder.") from error
     return {"starts": starts, "actions": actions}
