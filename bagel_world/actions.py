@@ -24,8 +24,27 @@ WAITS = (1, 2, 4)
 ROLLOUT_WORDS = ("Wait one moment", "Wait two moments", "Wait four moments")
 """Discrete actions of the worlds that go on by themselves, in the order of `WAITS`; the id is the place in the tuple."""
 
+_HALF = len(TURNS)
+_LEFT_RIGHT = (("Look left", "Look right"), *zip(ROTATE_WORDS[:_HALF], ROTATE_WORDS[_HALF : 2 * _HALF], strict=True))
+MIRRORED = {**dict(_LEFT_RIGHT), **{right: left for left, right in _LEFT_RIGHT}}
+"""The action that does in a mirror image what this one does; actions that are not here are their own."""
+
+TASK_WORDS = {"navigate": NAVIGATE_WORDS, "rotate": ROTATE_WORDS, "rollout": ROLLOUT_WORDS}
+"""What a checkpoint can be taught, by task, and the discrete actions of each."""
+
+GOAL_QUESTION = "Is the goal reached: {goal}?"
+"""How a checkpoint is taught to judge a goal, and how it is asked; the answer is one of the two below."""
+
+YES, NO = "Yes", "No"
+"""Answers to a question that has two."""
+
 MAX_TEXT_LENGTH = 512
 """Longest action text, in characters."""
+
+
+def goal_question(goal: str) -> str:
+    """The question whether this goal is reached; closing marks of the goal give way to the question's own."""
+    return GOAL_QUESTION.format(goal=goal.strip().rstrip(".?! "))
 
 
 def action_from_id(index: int, words: tuple[str, ...]) -> Action:

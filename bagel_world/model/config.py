@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from bagel_world.actions import TASK_WORDS
 from bagel_world.errors import CheckpointError, ConfigError, UnknownNameError, nearest
 from bagel_world.images import ResizeRule
 
@@ -148,11 +149,25 @@ class Capabilities(Own):
 
 
 class WorldDefaults(Own):
-    """`bagel_world.json`: what this checkpoint wants to be used with."""
+    """`bagel_world.json`: what this checkpoint wants to be used with.
+
+    A checkpoint may know several tasks, in this format, the first being the one it is used for unless another is asked for:
+
+        "tasks": {
+            "navigate": ["Move forward", "Look left", "Look right", "Stay"],
+            "rotate": ["Rotate the camera to the left by 15 degrees", ..., "Stay"],
+            "rollout": ["Wait one moment", "Wait two moments", "Wait four moments"]
+        }
+
+    The id of an action is its place in the list. "navigate", "rotate" and "rollout" are the tasks of the registered environments;
+    any other name may be used too. Folders from before tasks have `"action_words": [...]` instead, which reads as the one task
+    "navigate". A folder that says neither (the published weights) is taken to know all three with the words of this package.
+    """
 
     transforms: Transforms = Transforms()
     capabilities: Capabilities = Capabilities()
-    action_words: tuple[str, ...] = ("Move forward", "Look left", "Look right", "Stay")
+    tasks: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(TASK_WORDS))
+    """Discrete actions by task; the id of an action is its place, the first task is the default one."""
     frame_size: tuple[int, int] = (512, 512)
     """(height, width) of the frames it was taught."""
     prompts: dict[str, str] = Field(default_factory=dict)
@@ -161,6 +176,32 @@ class WorldDefaults(Own):
     """Default sampling settings, over those of the package."""
     context: dict[str, Any] = Field(default_factory=dict)
     """Default context settings, over those of the package."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_task(cls, values: Any) -> Any:
+        """Folders from before tasks name the words of the only one."""
+        if not isinstance(values, Mapping) or "action_words" not in values:
+            return values
+        if "tasks" in values:
+            raise ValueError("action_words and tasks exclude each other. Keep tasks")
+        rest = {key: value for key, value in values.items() if key != "action_words"}
+        return {**rest, "tasks": {"navigate": values["action_words"]}}
+
+    @field_validator("tasks")
+    @classmethod
+    def _words_differ(cls, tasks: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if not tasks:
+            raise ValueError("expected at least one task with its action words")
+        for name, words in tasks.items():
+            if not words or not all(word.strip() for word in words) or len({word.lower() for word in words}) < len(words):
+                raise ValueError(f"expected different words, at least one, for the task {name!r}")
+        return tasks
+
+    @property
+    def action_words(self) -> tuple[str, ...]:
+        """The discrete actions of the default task."""
+        return next(iter(self.tasks.values()))
 
 
 class BagelConfig(Published):
@@ -295,14 +336,15 @@ def _small(width: int, layers: int, heads: int, vocabulary: int, pixels: int, au
     }
 
 
+_NANO_AUTOENCODER = {"ch": 32, "ch_mult": [1, 1, 2, 4], "num_res_blocks": 1, "scale_factor": 1.0, "shift_factor": 0.0}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "bagel-7b-mot": _published(),
-    "nano": _small(
-        192, 6, 4, 512, 64, {"ch": 32, "ch_mult": [1, 1, 2, 4], "num_res_blocks": 1, "scale_factor": 1.0, "shift_factor": 0.0}
-    ),
+    "nano": _small(192, 6, 4, 512, 64, _NANO_AUTOENCODER),
+    "nano-96": _small(192, 6, 4, 512, 96, _NANO_AUTOENCODER),
     "tiny": _small(48, 2, 2, 512, 32, {"ch": 32, "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "z_channels": 4}),
 }
-"""Shapes by name: the published model, the one that ships, and one for tests."""
+"""Shapes by name: the published model, small ones for frames of 64 and 96 pixels, and one for tests."""
 
 
 def preset(name: str) -> BagelConfig:

@@ -83,10 +83,17 @@ class Connector(nn.Module):
         return self.fc2(F.gelu(self.fc1(features), approximate="tanh"))
 
 
-def position_table(side: int, width: int) -> Float[Tensor, "g d"]:
-    """Fixed sine-cosine table of a `side` x `side` grid; entry row * side + column is [E(column) | E(row)]. Float64 inside."""
+def position_table(side: int, width: int, places: Float[Tensor, " s"] | None = None) -> Float[Tensor, "g d"]:
+    """Fixed sine-cosine table of a `side` x `side` grid; entry row * side + column is [E(column) | E(row)]. Float64 inside.
+
+    Args:
+        side: rows and columns.
+        width: of an entry.
+        places: coordinates of the rows and of the columns; 0, 1, ... side - 1 where None.
+    """
     frequencies = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
-    angles = torch.arange(side, dtype=torch.float64)[:, None] * frequencies
+    places = torch.arange(side, dtype=torch.float64) if places is None else places.double()
+    angles = places[:, None] * frequencies
     line = torch.cat((angles.sin(), angles.cos()), dim=-1)
     columns = line[None].expand(side, -1, -1)
     rows = line[:, None].expand(-1, side, -1)

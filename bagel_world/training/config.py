@@ -15,11 +15,12 @@ from bagel_world.errors import ConfigError, nearest
 from bagel_world.model.config import BagelConfig, WorldDefaults, preset
 from bagel_world.training.autoencoder import AutoencoderConfig
 from bagel_world.training.data.sources import SourceConfig
+from bagel_world.training.data.walks import WalkSource
 from bagel_world.training.trainer import MotConfig
 
 
 class TrainingConfig(BaseModel):
-    """A recipe: walks (`train`, `validation`) or samples (`samples`) to learn from, a shape or a checkpoint to start from.
+    """A recipe: walks (`train`, `validation`), samples (`samples`) or both to learn from, a shape or a checkpoint to start from.
 
     Paths that are not absolute count from the working directory.
     """
@@ -30,11 +31,16 @@ class TrainingConfig(BaseModel):
     start_from: Path | None = Field(
         default=None, description="Instead, a checkpoint folder whose shape, autoencoder, tokenizer and weights are taken."
     )
-    train: Path | None = Field(default=None, description="Folder of episodes to learn from.")
-    validation: Path | None = Field(
-        default=None, description="Folder of episodes to measure on; none of them may appear elsewhere."
+    warm_start: Path | None = Field(
+        default=None, description="A checkpoint folder whose weights the shape of `preset` begins with, wherever they fit."
     )
-    samples: tuple[SourceConfig, ...] = Field(default=(), description="Instead, folders of samples, each with its weight.")
+    train: tuple[WalkSource, ...] = Field(default=(), description="Folder or folders of episodes to learn from.")
+    validation: tuple[WalkSource, ...] = Field(
+        default=(), description="Folder or folders of episodes to measure on; none of them may appear elsewhere."
+    )
+    samples: tuple[SourceConfig, ...] = Field(
+        default=(), description="Folders of samples, each with its weight: instead of walks, or beside them."
+    )
     validation_samples: tuple[SourceConfig, ...] = Field(
         default=(), description='Samples to measure on; left out, those of the split "validation" in the folders of samples.'
     )
@@ -50,6 +56,13 @@ class TrainingConfig(BaseModel):
     mot: MotConfig = MotConfig()
     world: dict[str, Any] = Field(default_factory=dict, description="What the checkpoint says of its use, over the preset's.")
 
+    @field_validator("train", "validation", mode="before")
+    @classmethod
+    def _folders(cls, given: Any) -> Any:
+        """One folder, or several with or without weights."""
+        several = given if isinstance(given, list | tuple) else () if given is None else (given,)
+        return tuple({"folder": each} if isinstance(each, str | Path) else each for each in several)
+
     @field_validator("validation_samples")
     @classmethod
     def _held_out(cls, sources: tuple[SourceConfig, ...]) -> tuple[SourceConfig, ...]:
@@ -58,19 +71,21 @@ class TrainingConfig(BaseModel):
         )
 
     @model_validator(mode="after")
-    def _one_kind_of_data(self) -> Self:
-        walks = [name for name in ("train", "validation") if getattr(self, name) is not None]
-        if self.samples and walks:
-            raise ValueError(f"samples and {' and '.join(walks)} exclude each other. Keep one kind")
-        if not self.samples and len(walks) < 2:
-            missing = " and ".join(name for name in ("train", "validation") if name not in walks)
-            raise ValueError(f"{missing}: expected a folder of episodes, got none. Or name folders of samples as samples")
+    def _data_fits(self) -> Self:
+        walks = {"train": self.train, "validation": self.validation}
+        missing = [name for name, folders in walks.items() if not folders]
+        if missing and (len(missing) == 1 or not self.samples):
+            raise ValueError(
+                f"{' and '.join(missing)}: expected a folder of episodes, got none. Or name folders of samples as samples"
+            )
         if self.validation_samples and not self.samples:
             raise ValueError("validation_samples is for recipes with samples. Leave it out")
         if self.mot.lora is not None and self.start_from is None:
             raise ValueError("mot.lora updates weights that were trained before. Name their checkpoint as start_from")
         if self.start_from is not None and "preset" in self.model_fields_set:
-            raise ValueError("start_from brings a shape of its own. Leave out preset, or start_from")
+            raise ValueError("start_from brings a shape of its own. Leave out preset, or name the checkpoint as warm_start")
+        if self.start_from is not None and self.warm_start is not None:
+            raise ValueError("start_from and warm_start exclude each other. Keep start_from to go on with the very same shape")
         return self
 
     def torch_device(self) -> torch.device:
@@ -92,7 +107,7 @@ class TrainingConfig(BaseModel):
         shape = preset(self.preset) if self.start_from is None else BagelConfig.from_folder(self.start_from)
         changes: dict[str, Any] = {}
         if self.start_from is None or "action_words" in self.model_fields_set:
-            changes["action_words"] = self.action_words
+            changes["tasks"] = {"navigate": self.action_words}
         world = WorldDefaults.model_validate({**shape.world.model_dump(), **changes, **self.world})
         if self.start_from is not None:
             return shape.model_copy(update={"world": world})

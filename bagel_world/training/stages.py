@@ -24,7 +24,7 @@ from bagel_world.training.config import TrainingConfig
 from bagel_world.training.data.batches import WalkBatches
 from bagel_world.training.data.budget import Packer, fits
 from bagel_world.training.data.encoder import ImageEncoder, RememberingEncoder
-from bagel_world.training.data.feeds import Feed, SampleFeed, WalkFeed, segmenting
+from bagel_world.training.data.feeds import Feed, MixedFeed, SampleFeed, WalkFeed, segmenting
 from bagel_world.training.data.interleave import WalkSampler
 from bagel_world.training.data.latents import LatentTable
 from bagel_world.training.data.material import gather_pictures, gather_texts
@@ -34,6 +34,7 @@ from bagel_world.training.data.stream import SampleStream
 from bagel_world.training.data.walks import Walks, gather_walks
 from bagel_world.training.data.words import train_tokenizer
 from bagel_world.training.trainer import Trainer, scale_inputs
+from bagel_world.training.warm_start import warm_up
 from bagel_world.training.workers import step_threads
 
 _LOG = logging.getLogger(__name__)
@@ -79,14 +80,18 @@ class Stages:
         folder = self.config.start_from
         return None if folder is None else load(folder, device=self.device)
 
+    @cached_property
+    def warm(self) -> Checkpoint | None:
+        """The checkpoint whose weights a new shape begins with."""
+        folder = self.config.warm_start
+        return None if folder is None else load(folder, device=self.device)
+
     def walks(self, split: str) -> Walks:
-        """Decoded footage of "train" or "validation"; of samples, their pictures at the size of the world's frames."""
+        """Decoded footage of "train" or "validation"; without any, the pictures of samples at the size of the world's frames."""
         cache = self.config.run / "cache" / split
-        if self.config.samples:
+        if not self.config.train:
             return gather_pictures(self.sources(split), self.shape.world.frame_size, cache)
-        folder = self.config.train if split == "train" else self.config.validation
-        assert folder is not None
-        return gather_walks(folder, cache)
+        return gather_walks(self.config.train if split == "train" else self.config.validation, cache)
 
     def sources(self, split: str) -> tuple[SourceConfig, ...]:
         """The samples of "train" or "validation".
@@ -116,6 +121,8 @@ class Stages:
         if path.is_file():
             vae.load_state_dict(load_file(path))
             return vae.eval()
+        if self.warm is not None and self.warm.config.vae_config == vae.config:
+            vae.load_state_dict(self.warm.vae.state_dict())
         trainer = AutoencoderTrainer(
             vae,
             self.config.autoencoder,
@@ -133,14 +140,16 @@ class Stages:
         return vae.eval()
 
     def tokenizer(self) -> Tokenizer:
-        """Learn the tokenizer from the action words and texts of the recipe and its samples, or take the finished one."""
+        """Learn the tokenizer from the actions of all tasks and the texts of the recipe and its samples, or take the finished one."""
         if self.start is not None:
             return self.start.tokenizer
         folder = self.config.run / _TOKENIZER
         if folder.is_dir():
             return Tokenizer.from_folder(folder)
-        texts = [*self.config.action_words, *self.config.texts, *gather_texts(self.config.samples)]
-        learned = train_tokenizer(texts, self.shape.llm_config.vocab_size)
+        actions = [word for words in self.shape.world.tasks.values() for word in words]
+        learned = train_tokenizer(
+            [*actions, *self.config.texts, *gather_texts(self.config.samples)], self.shape.llm_config.vocab_size
+        )
         learned.to_folder(folder)
         return learned
 
@@ -162,7 +171,11 @@ class Stages:
         bagel = Bagel(self.shape)
         bagel.initialize(generator)
         scale_inputs(bagel, generator)
-        return bagel.to(self.device)
+        bagel.to(self.device)
+        if self.warm is not None:
+            left = warm_up(bagel, self.tokenizer(), self.warm)
+            _LOG.info("%s has no weights for: %s", self.config.warm_start, ", ".join(left) or "nothing")
+        return bagel
 
     def trainer(
         self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer, progress: Progress | None = None, preview: Preview | None = None
@@ -173,12 +186,11 @@ class Stages:
             assert preview is not None
             return preview(step, Checkpoint(config=self.shape, bagel=averaged, vae=vae, tokenizer=tokenizer))
 
-        feed = self._sample_feed if self.config.samples else self._walk_feed
         return Trainer(
             bagel,
             self.config.mot,
-            train=feed("train", vae, tokenizer),
-            validation=feed("validation", vae, tokenizer),
+            train=self._feed("train", vae, tokenizer),
+            validation=self._feed("validation", vae, tokenizer),
             run=self.config.run / "mot",
             seed=self.config.seed,
             workers=self.config.workers,
@@ -186,7 +198,13 @@ class Stages:
             preview=None if preview is None else show,
         )
 
-    def _walk_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> Feed:
+    def _feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> Feed:
+        if not self.config.samples:
+            return self._walk_feed(split, vae, tokenizer)
+        samples = self._sample_feed(split, vae, tokenizer)
+        return MixedFeed(self._walk_feed(split, vae, tokenizer), samples) if self.config.train else samples
+
+    def _walk_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> WalkFeed:
         mot, rules = self.config.mot, packing_rules(self.shape, tokenizer)
         cache = self.config.run / "cache" / split
         latents = LatentTable(self.walks(split), vae, patch=self.shape.latent_patch_size, cache=cache)
@@ -202,7 +220,7 @@ class Stages:
         slices = -(-mot.validation_windows // _VALIDATION_BATCH)
         return WalkFeed(WalkBatches(sampler, rules, batch=mot.validation_windows, slices=slices))
 
-    def _sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> Feed:
+    def _sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> SampleFeed:
         mot, rules = self.config.mot, packing_rules(self.shape, tokenizer)
         training = split == "train"
         undropped = {"text_dropout": 0.0, "vit_dropout": 0.0, "vae_dropout": 0.0}
@@ -215,7 +233,8 @@ class Stages:
             workers=self.config.loaders if training else 0,
             damage=Damage(self.config.skip_damaged),
         )
-        batch, ahead = (mot.batch, self.config.loaders > 0) if training else (mot.validation_packs, False)
+        packs = mot.packs if self.config.train else mot.batch
+        batch, ahead = (packs, self.config.loaders > 0) if training else (mot.validation_packs, False)
         return SampleFeed(Packer(stream, mot.pack), rules, batch=batch, balanced=mot.balance_texts, ahead=ahead)
 
     def averaged(self) -> Checkpoint:

@@ -48,6 +48,7 @@ class MotConfig(BaseModel):
 
     steps: int = Field(default=4000, gt=0)
     batch: int = Field(default=16, gt=0, description="Windows of walks, or packs of samples, per step.")
+    packs: int = Field(default=2, gt=0, description="Packs of samples per step where there are windows of walks as well.")
     walk: WalkConfig = WalkConfig()
     segments: SegmentConfig = Field(default=SegmentConfig(), description="How samples are cut.")
     pack: PackConfig = Field(default=PackConfig(), description="How samples are packed.")
@@ -120,7 +121,7 @@ class Trainer:
         self._held_out: list[Batch] = []
         self._workers = Workers(workers, bagel.device, config.precision)
         if self.lora is None:
-            self._named = parameters_of(bagel, taught_parts(config, shown=train.capacity is not None))
+            self._named = parameters_of(bagel, taught_parts(config, shown=train.shows_vit))
         else:
             self._named = dict(self.lora.named_parameters())
         # Low-rank factors are no matrices to orthogonalize: their product is what acts.

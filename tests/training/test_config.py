@@ -8,6 +8,7 @@ import yaml
 
 from bagel_world.errors import ConfigError
 from bagel_world.training.config import read_recipe
+from bagel_world.training.data.walks import WalkSource
 
 RECIPE = "train: a\nvalidation: b\nrun: c\nmot:\n  steps: 7\n"
 
@@ -23,7 +24,7 @@ def test_changes_win_over_the_file(tmp_path: Path) -> None:
     assert config.mot.steps == 9
     assert config.mot.walk.frames == 4
     assert config.autoencoder.optimizer.betas == (0.5, 0.6)
-    assert config.train == Path("a")
+    assert config.train == (WalkSource(folder=Path("a")),)
 
 
 def test_an_unknown_setting_is_named_with_the_nearest_known_one(tmp_path: Path) -> None:
@@ -51,7 +52,9 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, change: str, wha
     [
         ("run: c\ntrain: a\n", r"validation: expected a folder of episodes, got none\. Or name folders of samples"),
         ("run: c\n", "train and validation: expected a folder"),
-        (RECIPE + "samples: [{folder: d}]\n", "samples and train and validation exclude each other"),
+        ("run: c\ntrain: a\nsamples: [{folder: d}]\n", "validation: expected a folder of episodes, got none"),
+        (RECIPE + "train: [{folder: a, wieght: 2}]\n", "no setting 'train.0.wieght'"),
+        (RECIPE + "start_from: d\nwarm_start: e\n", "start_from and warm_start exclude each other"),
         (RECIPE + "validation_samples: [{folder: d}]\n", "validation_samples is for recipes with samples"),
         (RECIPE + "preset: tiny\nstart_from: d\n", "start_from brings a shape of its own"),
         ("run: c\nsamples: [{folder: d, weight: 0}]\n", r"samples\.0\.weight: Input should be greater than 0"),

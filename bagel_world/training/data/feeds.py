@@ -1,4 +1,4 @@
-"""What a training learns from, step by step: windows of recorded walks, or packs of interleaved samples.
+"""What a training learns from, step by step: windows of recorded walks, packs of interleaved samples, or both.
 
 Both kinds give the slices of a step as calls that make them, so that the making is shared by the threads of the step, and both
 can tell where they are. The losses of a step's slices average to the loss over all their tokens, however those are spread.
@@ -31,6 +31,11 @@ class Feed(Protocol):
         """Most tokens of a slice; None where slices have no such limit."""
         ...
 
+    @property
+    def shows_vit(self) -> bool:
+        """Whether images may be shown through the ViT."""
+        ...
+
     def slices(self, step: int) -> list[Slice]:
         """The slices of a step; steps are asked for in order."""
         ...
@@ -54,6 +59,7 @@ class WalkFeed:
     """
 
     capacity = None
+    shows_vit = False
 
     def __init__(self, batches: WalkBatches, *, steps: int = 1, loaders: int = 0) -> None:
         self.batches = batches
@@ -74,7 +80,7 @@ class WalkFeed:
 
     def restore(self, position: Mapping[str, Any]) -> None:
         if position:
-            raise TrainingError("This run learned from samples, and now from walks. Train in another run folder.")
+            raise TrainingError("This run learned from samples too, and now from walks alone. Train in another run folder.")
 
 
 class SampleFeed:
@@ -87,6 +93,8 @@ class SampleFeed:
         balanced: whether tokens of texts are weighed by 1 / sqrt(length).
         ahead: draw the packs of the next step while this one is learned from.
     """
+
+    shows_vit = True
 
     def __init__(
         self,
@@ -121,8 +129,8 @@ class SampleFeed:
         return self._position
 
     def restore(self, position: Mapping[str, Any]) -> None:
-        if not position:
-            raise TrainingError("This run learned from walks, and now from samples. Train in another run folder.")
+        if "walks" in position or not position:
+            raise TrainingError("This run learned from walks too, and now from samples alone. Train in another run folder.")
         if self._next is not None:
             self._next.exception()  # waits; whatever came of it is drawn anew or no longer wanted
             self._next = None
@@ -131,6 +139,30 @@ class SampleFeed:
 
     def _draw(self) -> list[list[SegmentedSample]]:
         return [next(self._packer) for _ in range(self._batch)]
+
+
+class MixedFeed:
+    """Windows of walks and packs of samples in every step; the losses of both add up, each averaged over its own tokens."""
+
+    capacity = None
+    shows_vit = True
+
+    def __init__(self, walks: WalkFeed, samples: SampleFeed) -> None:
+        self._walks, self._samples = walks, samples
+
+    def slices(self, step: int) -> list[Slice]:
+        parts = (self._walks.slices(step), self._samples.slices(step))
+        total = sum(map(len, parts))
+        return [partial(_scaled, make, total / len(part)) for part in parts for make in part]
+
+    def position(self) -> dict[str, Any]:
+        return {"walks": self._walks.position(), "samples": self._samples.position()}
+
+    def restore(self, position: Mapping[str, Any]) -> None:
+        if set(position) != {"walks", "samples"}:
+            raise TrainingError("This run learned from one kind of data, and now from two. Train in another run folder.")
+        self._walks.restore(position["walks"])
+        self._samples.restore(position["samples"])
 
 
 def segmenting(segmenter: Segmenter, *, writing: bool) -> Callable[[Drawn], SegmentedSample]:
@@ -155,6 +187,11 @@ def segmenting(segmenter: Segmenter, *, writing: bool) -> Callable[[Drawn], Segm
 
 def _given(batch: Batch) -> Batch:
     return batch
+
+
+def _scaled(make: Slice, factor: float) -> Batch:
+    batch = make()
+    return replace(batch, velocity_share=factor * batch.velocity_share, text_share=factor * batch.text_share)
 
 
 def _packed(samples: Sequence[SegmentedSample], rules: PackingRules, **shares: float) -> Batch:

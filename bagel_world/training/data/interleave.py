@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from bagel_world.actions import MIRRORED
 from bagel_world.model.flow import interpolate, shift_timestep, target_velocity
 from bagel_world.model.packing import LatentSegment, Segment, TextSegment
 from bagel_world.model.tokenizer import Tokenizer
@@ -29,7 +30,7 @@ class WalkConfig(BaseModel):
     frames: int = Field(default=7, ge=2, description="Frames in a window.")
     copies: int = Field(default=2, ge=1, description="Independent noised copies of every frame to be painted.")
     shift: float = Field(default=3.0, gt=0, description="Timestep shift toward noise.")
-    mirrors: dict[str, str] = {"Look left": "Look right", "Look right": "Look left"}
+    mirrors: dict[str, str] = MIRRORED
     """Action words that trade places when a walk is mirrored; empty switches mirroring off."""
     context_noise: float = Field(default=0.25, ge=0, description="Largest standard deviation of noise on a clean context frame.")
     context_noise_share: float = Field(default=0.25, ge=0, le=1, description="Share of context frames that get such noise.")
@@ -66,6 +67,7 @@ class WalkSampler:
         self._config = config
         self._seed = seed
         self._windows = latents.walks.windows(config.frames)
+        self._shares = np.cumsum(latents.walks.weights) / sum(latents.walks.weights)
         words = set(latents.walks.actions) - {""}
         self._ids = {word: tokenizer.encode(word) for word in words | set(config.mirrors.values())}
 
@@ -77,7 +79,8 @@ class WalkSampler:
     def sample(self, rng: np.random.Generator, *, imagines: bool = False) -> WalkSample:
         """One window."""
         config = self._config
-        start = int(self._windows[rng.integers(len(self._windows))])
+        windows = self._windows[int(np.searchsorted(self._shares, rng.random(), side="right")) if len(self._windows) > 1 else 0]
+        start = int(windows[rng.integers(len(windows))])
         mirrored = bool(config.mirrors) and rng.random() < 0.5
         tokens = self._latents.window(start, config.frames, mirrored=mirrored)
         words = [self._latents.walks.actions[place] for place in range(start + 1, start + config.frames)]

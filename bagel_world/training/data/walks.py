@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from bagel_world.episodes.shards import read_episodes, shard_paths
@@ -20,6 +23,15 @@ from bagel_world.images import to_pixels
 _LOG = logging.getLogger(__name__)
 
 
+class WalkSource(BaseModel):
+    """A folder of recorded episodes to draw windows from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path
+    weight: float = Field(default=1.0, gt=0, description="How often windows are drawn from it, relative to the other folders.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walks:
     """The episodes of one split, end to end.
@@ -28,47 +40,62 @@ class Walks:
         frames: uint8, shape (frames, height, width, 3); usually a memory map.
         starts: int64, shape (episodes + 1,): where each episode's frames begin, and the total.
         actions: action words that lead to each frame; "" for the first frame of an episode.
+        folders: int64, shape (episodes,): the number of the folder each episode came from; None where all came from one.
+        weights: how often each folder is drawn from, relative to the others.
     """
 
     frames: npt.NDArray[np.uint8]
     starts: npt.NDArray[np.int64]
     actions: tuple[str, ...]
+    folders: npt.NDArray[np.int64] | None = None
+    weights: tuple[float, ...] = (1.0,)
 
     def __len__(self) -> int:
         """The number of episodes."""
         return len(self.starts) - 1
 
-    def windows(self, length: int) -> npt.NDArray[np.int64]:
-        """Every place where a window of `length` frames of one episode can begin.
+    def windows(self, length: int) -> list[npt.NDArray[np.int64]]:
+        """Every place where a window of `length` frames of one episode can begin, by folder.
 
         Raises:
-            TrainingError: no episode is that long.
+            TrainingError: a folder has no episode that is that long.
         """
-        places = [np.arange(start, end - length + 1) for start, end in zip(self.starts[:-1], self.starts[1:], strict=True)]
+        origins = np.zeros(len(self), np.int64) if self.folders is None else self.folders
+        return [self._windows_of(np.flatnonzero(origins == number), length) for number in range(len(self.weights))]
+
+    def _windows_of(self, episodes: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
+        places = [np.arange(self.starts[each], self.starts[each + 1] - length + 1) for each in episodes]
         found = np.concatenate(places) if places else np.empty(0, np.int64)
         if not len(found):
-            longest = int(np.diff(self.starts).max(initial=0))
+            longest = int(np.diff(self.starts)[episodes].max(initial=0))
             raise TrainingError(f"Expected episodes of at least {length} frames, the longest has {longest}. Use shorter windows.")
         return found
 
 
-def gather_walks(folder: str | Path, cache: str | Path) -> Walks:
-    """The walks of a folder of shards; decoded into `cache` the first time and whenever the shards have changed.
+def gather_walks(sources: Sequence[WalkSource], cache: str | Path) -> Walks:
+    """The walks of folders of shards; decoded into `cache` the first time and whenever the shards have changed.
 
     Raises:
-        RecordingError: there are no shards, or one is damaged.
+        RecordingError: there are no shards in a folder, or one is damaged.
         TrainingError: the frames differ in size, or the cache cannot be written.
     """
-    folder, cache = Path(folder), Path(cache)
-    shards = {path.name: path.stat().st_size for path in shard_paths(folder)}
+    cache = Path(cache)
+    shards = {str(path): path.stat().st_size for source in sources for path in shard_paths(source.folder)}
     facts_path, frames_path = cache / "walks.json", cache / "frames.npy"
     facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() and frames_path.is_file() else {}
     if facts.get("shards") != shards:
-        _LOG.info("decoding the frames of %s into %s", folder, cache)
-        facts = {"shards": shards, **_decode(folder, frames_path)}
+        folders = [source.folder for source in sources]
+        _LOG.info("decoding the frames of %s into %s", ", ".join(map(str, folders)), cache)
+        facts = {"shards": shards, **_decode(folders, frames_path)}
         _replace_text(facts_path, json.dumps(facts))
     frames = np.load(frames_path, mmap_mode="r")
-    return Walks(frames=frames, starts=np.array(facts["starts"], np.int64), actions=tuple(facts["actions"]))
+    return Walks(
+        frames=frames,
+        starts=np.array(facts["starts"], np.int64),
+        actions=tuple(facts["actions"]),
+        folders=np.array(facts["folders"], np.int64),
+        weights=tuple(source.weight for source in sources),
+    )
 
 
 def as_pixels(frames: npt.NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
@@ -76,22 +103,32 @@ def as_pixels(frames: npt.NDArray[np.uint8], device: torch.device | str = "cpu")
     return torch.from_numpy(to_pixels(frames)).to(device).contiguous(memory_format=torch.channels_last)
 
 
-def _decode(folder: Path, frames_path: Path) -> dict[str, list[int] | list[str]]:
+def _decode(folders: Sequence[Path], frames_path: Path) -> dict[str, list[int] | list[str]]:
     parts: list[npt.NDArray[np.uint8]] = []
-    starts, actions = [0], []
-    for episode in read_episodes(folder):
-        if parts and parts[0].shape[1:] != episode.frames.shape[1:]:
-            sizes = f"{parts[0].shape[1:]} and {episode.frames.shape[1:]}"
-            raise TrainingError(f"Expected frames of one size in {folder}, got {sizes}. Keep them in separate folders.")
-        parts.append(episode.frames)
-        starts.append(starts[-1] + len(episode.frames))
-        actions += ["", *(action.text for action in episode.actions)]
+    starts, actions, origins = [0], [], []
+    for number, folder in enumerate(folders):
+        for episode in read_episodes(folder):
+            if parts and parts[0].shape[1:] != episode.frames.shape[1:]:
+                sizes = f"{parts[0].shape[1:]} and {episode.frames.shape[1:]}"
+                raise TrainingError(f"Expected frames of one size, got {sizes} in {folder}. Record all footage at one size.")
+            parts.append(episode.frames)
+            starts.append(starts[-1] + len(episode.frames))
+            actions += ["", *(action.text for action in episode.actions)]
+            origins.append(number)
     try:
         with replacing(frames_path) as file:
-            np.save(file, np.concatenate(parts))
+            _write_array(file, parts)
     except OSError as error:
         raise TrainingError(f"Could not write {frames_path}: {error}. Free some space or choose another run folder.") from error
-    return {"starts": starts, "actions": actions}
+    return {"starts": starts, "actions": actions, "folders": origins}
+
+
+def _write_array(file: IO[bytes], parts: Sequence[npt.NDArray[np.uint8]]) -> None:
+    """The parts end to end as one array, which is never in memory as a whole."""
+    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    for part in parts:
+        file.write(np.ascontiguousarray(part).tobytes())
 
 
 def _replace_text(path: Path, text: str) -> None:
