@@ -1,10 +1,9 @@
-"""Latents of recorded frames, encoded once per episode when first asked for, and kept in a file that is mapped into memory."""
+"""Latents of recorded frames, each encoded once when first asked for, and kept in a file that is mapped into memory."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from bagel_world.model.packing import to_tokens
 from bagel_world.model.vae import Vae
 from bagel_world.training.data.walks import Walks, as_pixels
 
-_BATCH, _LARGE_BATCH = 32, 512
+_BATCH = 512
 
 
 class LatentTable:
@@ -35,7 +34,6 @@ class LatentTable:
         self.walks = walks
         self._vae = vae.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._patch = patch
-        self._lock = threading.Lock()
         height, width = walks.frames.shape[1:3]
         side = vae.config.downsample * patch
         self.grid = (height // side, width // side)
@@ -43,12 +41,12 @@ class LatentTable:
         shape = (2, len(walks.frames), self.grid[0] * self.grid[1], size)
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            identity = {"encoder": _fingerprint(vae.encoder), "shape": list(shape)}
+            identity = {"encoder": _fingerprint(vae.encoder), "shape": list(shape), "known": "frames"}
             facts = cache / "latents.json"
             same = facts.is_file() and json.loads(facts.read_text(encoding="utf-8")) == identity
             mode = "r+" if same else "w+"
             self._tokens = np.lib.format.open_memmap(cache / "latents.npy", mode=mode, dtype=np.float16, shape=shape)
-            self._known = np.lib.format.open_memmap(cache / "known.npy", mode=mode, dtype=np.bool_, shape=(2, len(walks)))
+            self._known = np.lib.format.open_memmap(cache / "known.npy", mode=mode, dtype=np.bool_, shape=shape[:2])
             if not same:
                 replace_text(facts, json.dumps(identity))
         except OSError as error:
@@ -57,30 +55,24 @@ class LatentTable:
     def fill(self) -> None:
         """Encode whatever is not there yet: processes that draw windows later then find everything in the file."""
         for mirrored in (False, True):
-            if not self._known[int(mirrored)].all():
-                self._encode_span(0, len(self.walks.frames), mirrored=mirrored, batch=_LARGE_BATCH)
-                self._known[int(mirrored)] = True
+            missing = np.flatnonzero(~self._known[int(mirrored)])
+            for part in np.array_split(missing, -(-len(missing) // _BATCH)) if len(missing) else ():
+                self._encode(part, mirrored=mirrored)
 
     def window(self, start: int, length: int, *, mirrored: bool) -> Tensor:
-        """Latent tokens of consecutive frames of one episode: float32, shape (length, tokens, latent size)."""
-        episode = int(np.searchsorted(self.walks.starts, start, side="right")) - 1
-        if not self._known[int(mirrored), episode]:
-            with self._lock:
-                self._encode(episode, mirrored=mirrored)
-        return torch.from_numpy(self._tokens[int(mirrored), start : start + length].astype(np.float32))
+        """Latent tokens of consecutive frames: float32, shape (length, tokens, latent size)."""
+        span = slice(start, start + length)
+        # One by one: what a frame's latents are must not depend on which others were missing. Two threads that want the same
+        # frame write the same values.
+        for place in start + np.flatnonzero(~self._known[int(mirrored), span]):
+            self._encode(place[None], mirrored=mirrored)
+        return torch.from_numpy(self._tokens[int(mirrored), span].astype(np.float32))
 
-    def _encode(self, episode: int, *, mirrored: bool) -> None:
-        if self._known[int(mirrored), episode]:
-            return  # another thread was here first
-        first, last = (int(place) for place in self.walks.starts[episode : episode + 2])
-        self._encode_span(first, last, mirrored=mirrored, batch=_BATCH)
-        self._known[int(mirrored), episode] = True
-
-    def _encode_span(self, first: int, last: int, *, mirrored: bool, batch: int) -> None:
-        for start in range(first, last, batch):
-            end = min(start + batch, last)
-            tokens = self.encode(self.walks.frames[start:end, :, ::-1] if mirrored else self.walks.frames[start:end])
-            self._tokens[int(mirrored), start:end] = tokens.numpy().astype(np.float16)
+    def _encode(self, places: npt.NDArray[np.int64], *, mirrored: bool) -> None:
+        frames = self.walks.frames[places]
+        tokens = self.encode(frames[:, :, ::-1] if mirrored else frames)
+        self._tokens[int(mirrored), places] = tokens.numpy().astype(np.float16)
+        self._known[int(mirrored), places] = True
 
     @torch.no_grad()
     def encode(self, frames: npt.NDArray[np.uint8]) -> Tensor:
