@@ -5,7 +5,8 @@ Query q may see key k when both are of one sample, and k is not later than q or 
 not lie in a noise split other than q's own. What a cache already holds is seen by all.
 
 Samples that look alike are attended together as one dense batch; a pack is never attended through a pack-wide mask on a CPU,
-where that costs twice the time. On CUDA a training pack goes through flex attention with a block mask instead.
+where that costs twice the time, and in training not even through the mask of a sample (`visible`). On CUDA a training pack goes
+through flex attention with a block mask instead.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 from bagel_world.errors import ConfigError
+from bagel_world.model.visible import VisibleAttention, VisiblePlan, plan_visible
 
 Mode = Literal["causal", "full", "noise"]
 Split = tuple[int, Mode]
 Layout = tuple[Split, ...]
 """The splits of one sample: (number of tokens, mode), in sequence order."""
 
-Backend = Literal["sdpa", "padded", "flex"]
-"""Dense batches of samples of one layout; one dense batch of all samples, the short ones padded; one block-sparse pass."""
+Backend = Literal["sdpa", "padded", "flex", "visible"]
+"""Dense batches of samples of one layout; one dense batch of all samples, the short ones padded; one block-sparse pass; split by
+split, nothing but what may be seen."""
 
 PADDED_TOKENS = 1024
 """Samples up to this length are cheaper in one padded batch than in blocks, which a short sample does not fill."""
@@ -90,11 +93,13 @@ class Plan:
         back: [s], for each token in the order of computation its row among the groups' outputs; None where they agree.
             Rows that are padding appear in it nowhere.
         blocks: the block mask over the pack in sequence order (backend "flex"), with `order` and `back` to get there and back.
+        visible: the splits and what each may see (backend "visible"); there are no groups then.
     """
 
     groups: tuple[Group, ...]
     back: Int[Tensor, " s"] | None
     blocks: BlockMask | None = None
+    visible: VisiblePlan | None = None
 
 
 def group_layouts(layouts: Sequence[Layout]) -> dict[Layout, list[int]]:
@@ -185,9 +190,14 @@ def plan_flex(layouts: Sequence[Layout], order: Int[Tensor, " s"]) -> Plan:
 
 
 def pick_backend(device: torch.device, layouts: Sequence[Layout], *, training: bool) -> Backend:
-    """Training packs on CUDA go through flex where a sample is long and are padded where all are short; "sdpa" elsewhere."""
-    if not training or device.type != "cuda":
+    """What is fastest: nothing beats dense batches where no gradients are wanted.
+
+    Training packs on CUDA go through flex where a sample is long and are padded where all are short; elsewhere split by split.
+    """
+    if not training:
         return "sdpa"
+    if device.type != "cuda":
+        return "visible"
     return "padded" if max(map(sample_length, layouts)) <= PADDED_TOKENS else "flex"
 
 
@@ -201,9 +211,11 @@ def make_plan(layouts: Sequence[Layout], order: Int[Tensor, " s"], backend: Back
         return plan_flex(layouts, order)
     if backend == "padded":
         return plan_padded(layouts, order)
+    if backend == "visible":
+        return Plan(groups=(), back=None, visible=plan_visible(layouts, order))
     if backend == "sdpa":
         return plan_dense(layouts, order)
-    raise ConfigError(f"Expected the attention backend 'sdpa', 'padded' or 'flex', got {backend!r}.")
+    raise ConfigError(f"Expected the attention backend 'sdpa', 'padded', 'flex' or 'visible', got {backend!r}.")
 
 
 def attend_dense(
@@ -233,6 +245,8 @@ def attend_blocks(
 
 def attend(q: Float[Tensor, "s n e"], k: Float[Tensor, "s m e"], v: Float[Tensor, "s m e"], plan: Plan) -> Float[Tensor, "s n e"]:
     """Attention of a pack over itself; tokens come and go in the order of computation."""
+    if plan.visible is not None:
+        return VisibleAttention.apply(q, k.to(q.dtype), v.to(q.dtype), plan.visible)
     outputs = []
     for group in plan.groups:
         rows = group.rows_of(q), group.rows_of(k), group.rows_of(v)

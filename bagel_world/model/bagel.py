@@ -13,7 +13,7 @@ from bagel_world.model.attention import Backend, Plan, make_plan, pick_backend
 from bagel_world.model.cache import Workspace
 from bagel_world.model.config import BagelConfig
 from bagel_world.model.layers import Connector, TimestepEmbedding, position_table
-from bagel_world.model.mot import Mot, Streams
+from bagel_world.model.mot import Mot, Streams, Wanted
 from bagel_world.model.packing import Packed
 from bagel_world.model.vit import Vit
 
@@ -84,6 +84,7 @@ class Bagel(nn.Module):
         plan: Plan | None = None,
         backend: Backend | None = None,
         frozen: bool = False,
+        wanted: Wanted | None = None,
     ) -> Streams:
         """Hidden states after the final norms.
 
@@ -93,10 +94,11 @@ class Bagel(nn.Module):
             plan: how to attend, where the caller runs the same layout many times; made here otherwise.
             backend: "sdpa", "padded" or "flex"; chosen by device where None. With a past it is always "sdpa".
             frozen: let no gradient into or through the understanding expert.
+            wanted: the rows whose states are asked for, where not all are.
         """
         if plan is None:
             plan = self.plan(packed, past, backend)
-        return self.mot(self.embed(packed, frozen=frozen), packed.positions, plan, past, frozen=frozen)
+        return self.mot(self.embed(packed, frozen=frozen), packed.positions, plan, past, frozen=frozen, wanted=wanted)
 
     def remember(self, packed: Packed, past: Workspace) -> None:
         """Write the keys and values of a pack behind the past, and nothing else."""

@@ -6,6 +6,7 @@ None of them knows what a token stands for.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,10 +28,35 @@ class RmsNorm(nn.Module):
     def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         if x.dtype not in (torch.bfloat16, torch.float16):
             # Keys and queries of a bfloat16 model come in float32: their weights are raised, which changes no value.
-            return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+            weight = self.weight.to(x.dtype)
+            if torch.is_grad_enabled() and x.device.type == "cpu":
+                return _RmsNormOnCpu.apply(x, weight, self.eps)
+            return F.rms_norm(x, weight.shape, weight, self.eps)
         wide = x.float()
         normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
         return self.weight * normed.to(x.dtype)
+
+
+class _RmsNormOnCpu(torch.autograd.Function):
+    """`F.rms_norm` with a backward pass of a few kernels, where torch's own goes a dozen times through memory on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Float[Tensor, "... d"], weight: Float[Tensor, " d"], eps: float) -> Float[Tensor, "... d"]:
+        ctx.save_for_backward(x, weight)
+        ctx.eps = eps
+        return F.rms_norm(x, weight.shape, weight, eps)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight = ctx.saved_tensors
+        gradient, width = gradients[0].contiguous(), len(weight)
+        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(width).add_(ctx.eps).rsqrt_()
+        # A layer norm's backward pass at mean zero is that of an RMS norm less what the subtracted mean passes back.
+        d_x, d_weight, _ = torch.ops.aten.native_layer_norm_backward(
+            gradient, x, weight.shape, torch.zeros_like(scale), scale, weight, None, [True, True, False]
+        )
+        d_x += scale.mul_((gradient @ weight)[..., None]).div_(width)
+        return d_x, d_weight, None
 
 
 def rotary_tables(positions: Int[Tensor, " s"], head_size: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

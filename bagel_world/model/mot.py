@@ -32,6 +32,14 @@ class Streams:
         return torch.cat((self.understand, self.generate))
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The rows of each stream that are read off the end: the last layer stops where the others have been seen."""
+
+    understand: Int[Tensor, " a"]
+    generate: Int[Tensor, " b"]
+
+
 class Expert(nn.Module):
     """One expert's weights of one layer."""
 
@@ -74,7 +82,14 @@ class MotBlock(nn.Module):
         self.generate = Expert(config)
 
     def forward(
-        self, streams: Streams, rotary: tuple[Tensor, Tensor], layer: int, plan: Plan, past: Workspace | None, frozen: bool
+        self,
+        streams: Streams,
+        rotary: tuple[Tensor, Tensor],
+        layer: int,
+        plan: Plan,
+        past: Workspace | None,
+        frozen: bool,
+        wanted: Wanted | None = None,
     ) -> Streams:
         """Run the layer; an expert without tokens is not touched.
 
@@ -85,16 +100,21 @@ class MotBlock(nn.Module):
             plan: how to attend.
             past: cached keys and values, where there are any.
             frozen: let no gradient into or through the understanding expert.
+            wanted: rows that go on; all where None.
         """
         split = len(streams.understand)
         q, k, v = self.project(streams, rotary, frozen)
         attended = attend(q, k, v, plan) if past is None else past.attend(layer, q, k, v, plan)
         understand, generate = streams.understand, streams.generate
-        if split:
+        seen = attended[:split], attended[split:]
+        if wanted is not None:
+            understand, generate = understand[wanted.understand], generate[wanted.generate]
+            seen = seen[0][wanted.understand], seen[1][wanted.generate]
+        if len(understand):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-                understand = self.understand.finish(understand, attended[:split])
+                understand = self.understand.finish(understand, seen[0])
         if len(generate):
-            generate = self.generate.finish(generate, attended[split:])
+            generate = self.generate.finish(generate, seen[1])
         return Streams(understand, generate)
 
     def project(self, streams: Streams, rotary: tuple[Tensor, Tensor], frozen: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,7 +143,14 @@ class Mot(nn.Module):
         self.generate_norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(
-        self, streams: Streams, positions: Int[Tensor, " s"], plan: Plan, past: Workspace | None = None, *, frozen: bool = False
+        self,
+        streams: Streams,
+        positions: Int[Tensor, " s"],
+        plan: Plan,
+        past: Workspace | None = None,
+        *,
+        frozen: bool = False,
+        wanted: Wanted | None = None,
     ) -> Streams:
         """Hidden states after the final norms.
 
@@ -133,10 +160,12 @@ class Mot(nn.Module):
             plan: how to attend.
             past: cached keys and values; the pass writes its own behind them.
             frozen: let no gradient into or through the understanding expert ("freeze understanding").
+            wanted: rows whose hidden states are given, in this order; all where None.
         """
         rotary = self._rotary(streams, positions)
+        last = len(self.layers) - 1
         for number, layer in enumerate(self.layers):
-            streams = layer(streams, rotary, number, plan, past, frozen)
+            streams = layer(streams, rotary, number, plan, past, frozen, wanted if number == last else None)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             understand = self.understand_norm(streams.understand)
         return Streams(understand, self.generate_norm(streams.generate))

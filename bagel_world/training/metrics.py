@@ -34,10 +34,14 @@ class Pace:
 
     Args:
         steps: how many of the last steps count.
+
+    Attributes:
+        peak: floating-point operations per second that the machine does at best, where that is known.
     """
 
     def __init__(self, steps: int = 20) -> None:
-        self._steps: deque[tuple[float, float, float]] = deque(maxlen=steps)
+        self.peak: float | None = None
+        self._steps: deque[tuple[float, float, float, float]] = deque(maxlen=steps)
         self._began = self._waited = 0.0
 
     def start(self) -> None:
@@ -48,14 +52,19 @@ class Pace:
         """The data is there."""
         self._waited = time.perf_counter() - self._began
 
-    def done(self, tokens: float) -> None:
-        """The step is done, and has learned from so many tokens."""
-        self._steps.append((time.perf_counter() - self._began, self._waited, tokens))
+    def done(self, tokens: float, flop: float = 0.0) -> None:
+        """The step is done, and has learned from so many tokens with so many floating-point operations."""
+        self._steps.append((time.perf_counter() - self._began, self._waited, tokens, flop))
 
     def figures(self) -> dict[str, float]:
-        """`tokens_per_second`, and `data_wait`: the share of the time in which nothing was done but wait for data."""
-        seconds, waited, tokens = (sum(each) for each in zip(*self._steps, strict=True))
-        return {"tokens_per_second": round(tokens / seconds, 1), "data_wait": round(waited / seconds, 4)}
+        """How fast it went.
+
+        `tokens_per_second`; `data_wait`, the share of the time in which nothing was done but wait for data; `mfu`, the share of
+        the machine's peak that the step's arithmetic came to, optimizer and all else included in the time.
+        """
+        seconds, waited, tokens, flop = (sum(each) for each in zip(*self._steps, strict=True))
+        figures = {"tokens_per_second": round(tokens / seconds, 1), "data_wait": round(waited / seconds, 4)}
+        return figures if self.peak is None else {**figures, "mfu": round(flop / seconds / self.peak, 4)}
 
 
 class RunLog:

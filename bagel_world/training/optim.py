@@ -6,6 +6,7 @@ steps. They run in float32 here: bfloat16 is slow on CPUs without native support
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
@@ -16,7 +17,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-Schedule = Literal["constant", "trapezoid"]
+Schedule = Literal["constant", "trapezoid", "cosine"]
+"""After warming up: stay; stay, then fall along a line to zero; fall along half a cosine to zero."""
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic step: singular values of (0, 1] end in about 0.7 .. 1.2."""
@@ -39,7 +41,7 @@ class OptimizerConfig(BaseModel):
     clip: float = Field(default=1.0, gt=0, description="Largest global L2 norm of the gradient.")
     schedule: Schedule = "trapezoid"
     warmup_steps: int = Field(default=100, ge=0)
-    decay_share: float = Field(default=0.4, ge=0, le=1, description="Share of the steps, the last, in which rates fall to zero.")
+    decay_share: float = Field(default=0.4, ge=0, le=1, description="Share of the steps, the last, in which rates of a trapezoid fall.")
 
     @model_validator(mode="after")
     def _betas_in_range(self) -> OptimizerConfig:
@@ -51,6 +53,9 @@ class OptimizerConfig(BaseModel):
 def rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
     """What the peak learning rates are multiplied with at this step (0-based) of `steps`."""
     warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    if config.schedule == "cosine":
+        through = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+        return min(warm, 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, through)))))
     if config.schedule == "constant" or config.decay_share == 0:
         return warm
     left = (steps - step) / (config.decay_share * steps)

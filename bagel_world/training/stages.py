@@ -140,7 +140,7 @@ class Stages:
         return vae.eval()
 
     def tokenizer(self) -> Tokenizer:
-        """Learn the tokenizer from the actions of all tasks and the texts of the recipe and its samples, or take the finished one."""
+        """Learn the tokenizer from the actions of all tasks and all texts there are, or take the finished one."""
         if self.start is not None:
             return self.start.tokenizer
         folder = self.config.run / _TOKENIZER
@@ -234,7 +234,8 @@ class Stages:
             damage=Damage(self.config.skip_damaged),
         )
         packs = mot.packs if self.config.train else mot.batch
-        batch, ahead = (packs, self.config.loaders > 0) if training else (mot.validation_packs, False)
+        # Beside walks, whose slices are made by the threads of the step, packs are always drawn ahead: nobody waits for them.
+        batch, ahead = (packs, self.config.loaders > 0 or bool(self.config.train)) if training else (mot.validation_packs, False)
         return SampleFeed(Packer(stream, mot.pack), rules, batch=batch, balanced=mot.balance_texts, ahead=ahead)
 
     def averaged(self) -> Checkpoint:

@@ -22,7 +22,9 @@ from torch import Tensor
 from bagel_world.errors import TrainingError
 from bagel_world.model.attention import Plan
 from bagel_world.model.bagel import Bagel
+from bagel_world.model.mot import Wanted
 from bagel_world.model.packing import Packed
+from bagel_world.training.arithmetic import product_peak, step_flop
 from bagel_world.training.checkpoint import load_facts, load_run, save_run
 from bagel_world.training.curves import Curves
 from bagel_world.training.data.batches import Batch
@@ -61,6 +63,9 @@ class MotConfig(BaseModel):
     balance_texts: bool = Field(default=False, description="Weigh the tokens of a text by 1 / sqrt(its length).")
     precision: Precision = "float32"
     compile: bool = Field(default=False, description="Compile the decoder layers: a minute of waiting, then faster on a GPU.")
+    freeze_understanding: bool = Field(
+        default=False, description="Let no gradient into or through the understanding expert, embeddings, ViT and connector."
+    )
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     validation_windows: int = Field(default=64, gt=0, description="Windows of walks that are measured on.")
@@ -136,6 +141,9 @@ class Trainer:
     def train(self) -> dict[str, float]:
         """Train to the last step and leave the averaged weights in the model; the validation figures."""
         parameters = list(self._named.values())
+        dtype = torch.bfloat16 if self.config.precision == "bfloat16" else self.bagel.dtype
+        self._pace.peak = product_peak(self.bagel, dtype, self._workers.count, self._workers.pool)
+        _LOG.info("matrix products at %.0f GFLOP/s at best", self._pace.peak / 1e9)
         began = time.perf_counter()
         if self.config.tensorboard:
             self._log.curves = Curves(self.run / "tensorboard", self.step)
@@ -149,10 +157,10 @@ class Trainer:
                 raise self._diverged(losses["loss"], slices)
             losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
             self.ema.update()
-            tokens = losses.pop("tokens")
+            tokens, flop = losses.pop("tokens"), losses.pop("flop")
             if self._feed.capacity:
                 losses["fill"] = round(tokens / self._feed.capacity, 4)
-            self._pace.done(tokens * len(slices))
+            self._pace.done(tokens * len(slices), flop * len(slices))
             self.step += 1
             self._drop(None)
             self._after_step(losses, time.perf_counter() - began)
@@ -169,7 +177,9 @@ class Trainer:
 
     def _losses(self, part: Slice) -> Losses:
         batch = part()
-        return {**self._loss_of(batch), "tokens": torch.tensor(float(batch.tokens))}
+        flop = step_flop(self.bagel, batch, writing=self.config.text_weight > 0)
+        counts = {"tokens": float(batch.tokens), "flop": flop}
+        return {**self._loss_of(batch), **{name: torch.tensor(count, dtype=torch.float64) for name, count in counts.items()}}
 
     def _loss_of(self, batch: Batch) -> Losses:
         batch = batch.to(self.bagel.device)
@@ -264,14 +274,16 @@ def pack_losses(
         velocity_share: factor of the velocity loss, see `Batch`.
         text_share: factor of the text loss.
     """
-    hidden = bagel.hidden(packed, plan=plan)
+    writing = bool(config.text_weight and len(packed.labels))
+    wanted = Wanted(packed.label_places if writing else packed.label_places[:0], packed.noised.nonzero()[:, 0])
+    hidden = bagel.hidden(packed, plan=plan, wanted=wanted, frozen=config.freeze_understanding)
     losses: Losses = {}
     loss = hidden.generate.new_zeros(())
     if len(targets):
-        losses["velocity"] = velocity_share * velocity_loss(bagel.latent_out(hidden.generate)[packed.noised], targets)
+        losses["velocity"] = velocity_share * velocity_loss(bagel.latent_out(hidden.generate), targets)
         loss = loss + config.velocity_weight * losses["velocity"]
-    if config.text_weight and len(packed.labels):
-        logits = bagel.logits(hidden.understand[packed.label_places])
+    if writing:
+        logits = bagel.logits(hidden.understand)
         weights = packed.label_weights if config.balance_texts else None
         losses["text"] = text_share * text_loss(logits, packed.labels, weights)
         loss = loss + config.text_weight * losses["text"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -40,6 +42,16 @@ def test_rate_factor_warms_up_stays_and_falls_to_zero() -> None:
 def test_rate_factor_of_a_constant_schedule_stays() -> None:
     config = OptimizerConfig(warmup_steps=0, schedule="constant")
     assert [rate_factor(step, 4, config) for step in range(4)] == [1, 1, 1, 1]
+
+
+def test_rate_factors_of_a_cosine_warm_up_then_halve_in_the_middle_and_end_at_zero() -> None:
+    config = OptimizerConfig(warmup_steps=2, schedule="cosine")
+    factors = [rate_factor(step, 10, config) for step in range(11)]
+    cosine = [0.5 * (1 + math.cos(math.pi * place / 8)) for place in range(9)]
+    assert factors == pytest.approx([1 / 3, 2 / 3, *cosine])
+    assert factors[6] == pytest.approx(0.5)
+    assert factors[10] == 0
+    assert [rate_factor(step, 2, config) for step in range(2)] == pytest.approx([1 / 3, 2 / 3])
 
 
 def _regression() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
