@@ -35,7 +35,7 @@ TASK_WORDS = {"navigate": NAVIGATE_WORDS, "rotate": ROTATE_WORDS, "rollout": ROL
 GOAL_QUESTION = "Is the goal reached: {goal}?"
 """How a checkpoint is taught to judge a goal, and how it is asked; the answer is one of the two below."""
 
-YES, NO = "Yes", "No"
+YES, NO = "yes", "no"
 """Answers to a question that has two."""
 
 MAX_TEXT_LENGTH = 512
@@ -43,8 +43,9 @@ MAX_TEXT_LENGTH = 512
 
 
 def goal_question(goal: str) -> str:
-    """The question whether this goal is reached; closing marks of the goal give way to the question's own."""
-    return GOAL_QUESTION.format(goal=goal.strip().rstrip(".?! "))
+    """The question whether this goal is reached: the goal begins small, and its closing marks give way to the question's own."""
+    goal = goal.strip().rstrip(".?! ")
+    return GOAL_QUESTION.format(goal=goal[:1].lower() + goal[1:])
 
 
 def action_from_id(index: int, words: tuple[str, ...]) -> Action:

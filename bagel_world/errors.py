@@ -21,6 +21,10 @@ class ActionError(BagelWorldError, ValueError):
     """An action outside the action space: unknown id, not text, empty or endless text."""
 
 
+class MessageError(BagelWorldError, ValueError):
+    """A chat message that cannot be read: empty, endless, of an unknown kind, with characters that are no text."""
+
+
 class ConfigError(BagelWorldError, ValueError):
     """A setting that is unknown, contradictory or out of range."""
 
@@ -64,6 +68,14 @@ class RecordingError(BagelWorldError, OSError):
 
 class StateError(BagelWorldError, ValueError):
     """A saved state that does not fit this environment or world."""
+
+
+class AccessError(BagelWorldError, PermissionError):
+    """A file outside the folders that a session was given, or no file at all: an address, a device, a pipe."""
+
+
+class LimitError(BagelWorldError, RuntimeError):
+    """What a session may spend is spent."""
 
 
 class TrainingError(BagelWorldError, RuntimeError):

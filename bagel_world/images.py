@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -67,6 +69,16 @@ def read_image(image: ImageLike) -> Frame:
         f"Expected an image as a numpy array, a Pillow image, a path or bytes, got {type(image).__name__}. "
         "A tensor becomes an array with tensor.cpu().numpy()."
     )
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """The (width, height) of the picture in the bytes of a file, as its header says; nothing is decoded.
+
+    Raises:
+        ImageError: no picture, or one over Pillow's own limit.
+    """
+    with _opened(io.BytesIO(data), f"the {len(data)} bytes") as picture:
+        return picture.width, picture.height
 
 
 class ResizeRule(BaseModel):
@@ -177,6 +189,23 @@ def center_crop(frame: Frame, aspect: tuple[int, int]) -> Frame:
     return np.ascontiguousarray(frame[top : top + kept_height, left : left + kept_width])
 
 
+def fit_image(image: ImageLike, frame_size: tuple[int, int]) -> Frame:
+    """Any image as a frame of this size: cropped around its center to the aspect, then resized (bicubic, antialiased).
+
+    Args:
+        image: what `read_image` takes.
+        frame_size: (height, width) in pixels.
+
+    Raises:
+        ImageError: not an image.
+    """
+    cropped = center_crop(read_image(image), frame_size)
+    if cropped.shape[:2] == frame_size:
+        return cropped
+    height, width = frame_size
+    return np.array(Image.fromarray(cropped).resize((width, height), Image.Resampling.BICUBIC))
+
+
 def _frame_from_array(array: npt.NDArray[Any]) -> Frame:
     if array.ndim == 4:
         raise ImageError(f"Expected one image, got a batch of shape {array.shape}. Pass its images one by one.")
@@ -230,9 +259,16 @@ def _frame_from_path(path: Path) -> Frame:
 
 
 def _frame_from_file(file: Any, name: str) -> Frame:
+    with _opened(file, name) as picture:
+        return _frame_from_picture(picture, name)
+
+
+@contextmanager
+def _opened(file: Any, name: str) -> Iterator[Image.Image]:
+    """The picture of a file, not decoded yet; what Pillow raises until it is closed becomes an `ImageError`."""
     try:
         with Image.open(file) as picture:
-            return _frame_from_picture(picture, name)
+            yield picture
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"Expected an image of at most {MAX_IMAGE_PIXELS} pixels, got more in {name}. Scale it down.") from error
     except Image.UnidentifiedImageError as error:

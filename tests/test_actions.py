@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bagel_world.actions import MAX_TEXT_LENGTH, NAVIGATE_WORDS, ROLLOUT_WORDS, ROTATE_WORDS, action_from_id, action_from_text
+from bagel_world.actions import (
+    MAX_TEXT_LENGTH,
+    NAVIGATE_WORDS,
+    ROLLOUT_WORDS,
+    ROTATE_WORDS,
+    TASK_WORDS,
+    action_from_id,
+    action_from_text,
+    goal_question,
+)
 from bagel_world.errors import ActionError
 from bagel_world.types import Action
 
@@ -92,3 +101,13 @@ def test_anything_is_an_id_or_an_action_error(index: object) -> None:
     assert action.id is not None
     assert action.text == NAVIGATE_WORDS[action.id]
     assert action.id == index
+
+
+@pytest.mark.parametrize("goal", ["stand by the door", "Stand by the door.", "  stand by the door?! "])
+def test_a_goal_is_asked_in_one_way(goal: str) -> None:
+    assert goal_question(goal) == "Is the goal reached: stand by the door?"
+
+
+def test_tasks_have_different_words_each() -> None:
+    assert list(TASK_WORDS) == ["navigate", "rotate", "rollout"]
+    assert all(len({word.lower() for word in words}) == len(words) for words in TASK_WORDS.values())

@@ -12,6 +12,7 @@ CHILDREN = [each for _, each in inspect.getmembers(errors, inspect.isclass) if i
 STANDARD = {
     "ImageError": ValueError,
     "ActionError": ValueError,
+    "MessageError": ValueError,
     "ConfigError": ValueError,
     "UnknownSettingError": TypeError,
     "CheckpointError": ValueError,
@@ -23,6 +24,8 @@ STANDARD = {
     "RecordingError": OSError,
     "StateError": ValueError,
     "TrainingError": RuntimeError,
+    "AccessError": PermissionError,
+    "LimitError": RuntimeError,
 }
 
 

@@ -23,6 +23,8 @@ class RootGroup(LazyGroup):
 
     entries: ClassVar[dict[str, Entry]] = {
         "demo": Entry("bagel_world.cli.demo:demo", "Step through an imagined world and save what it looked like."),
+        "play": Entry("bagel_world.cli.play:play", "Walk through an imagined world with the keys."),
+        "plan": Entry("bagel_world.cli.plan:plan", "Imagine what every plan would lead to, and choose."),
         "rollout": Entry("bagel_world.cli.rollout:rollout", "Imagine an episode and save it."),
         "replay": Entry("bagel_world.cli.replay:replay", "Imagine a recorded episode again and say what is different."),
         "record": Entry("bagel_world.cli.record:record", "Record training footage in a real simulator."),
@@ -30,6 +32,8 @@ class RootGroup(LazyGroup):
         "train": Entry("bagel_world.cli.train:train", "Teach a world model from recorded footage."),
         "export": Entry("bagel_world.cli.export:export", "Turn a trained checkpoint into a folder to ship."),
         "eval": Entry("bagel_world.cli:evaluations", "Measure a world model against real simulators."),
+        "serve": Entry("bagel_world.cli:serving", "Let other programs step into a world."),
+        "report": Entry("bagel_world.cli.report:report", "Put what was measured on one page."),
         "bench": Entry("bagel_world.cli.bench:bench", "Measure speed on this machine."),
     }
 
@@ -40,6 +44,11 @@ class EvalGroup(LazyGroup):
     entries: ClassVar[dict[str, Entry]] = {
         "open-loop": Entry("bagel_world.cli.open_loop:open_loop", "Are the imagined frames right?"),
         "control": Entry("bagel_world.cli.control:control", "Do the imagined frames obey the actions?"),
+        "calibration": Entry("bagel_world.cli.calibration:calibration", "How often is a scorer right about success?"),
+        "text": Entry("bagel_world.cli.text:text", "Are answers, thoughts and judgments right?"),
+        "long": Entry("bagel_world.cli.long_run:long_run", "Does a walk of 500 steps stay cheap and in color?"),
+        "solvers": Entry("bagel_world.cli.solvers:solvers", "What does every model call per frame buy?"),
+        "closed-loop": Entry("bagel_world.cli.closed_loop:closed_loop", "Does imagining help an agent reach goals?"),
         "divergence": Entry("bagel_world.cli.divergence:divergence", "Watch the real and the imagined world drift apart."),
     }
 
@@ -50,14 +59,24 @@ class DataGroup(LazyGroup):
     entries: ClassVar[dict[str, Entry]] = {
         "from-video": Entry("bagel_world.cli.from_video:from_video", "Turn films into samples."),
         "from-env": Entry("bagel_world.cli.from_env:from_env", "Record any Gymnasium environment as episodes."),
+        "from-footage": Entry("bagel_world.cli.from_footage:from_footage", "Ask about footage: questions, thoughts, judgments."),
         "preview": Entry("bagel_world.cli.data_preview:preview", "Draw samples: what is shown, painted, learned."),
         "check": Entry("bagel_world.cli.data_check:check", "Read every sample, count, and find damage."),
+    }
+
+
+class ServeGroup(LazyGroup):
+    """The commands of `bagel-world serve`."""
+
+    entries: ClassVar[dict[str, Entry]] = {
+        "mcp": Entry("bagel_world.cli.mcp:mcp", "Serve the world's tools over MCP."),
     }
 
 
 app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True)
 evaluations = typer.Typer(cls=EvalGroup, add_completion=False, no_args_is_help=True)
 data = typer.Typer(cls=DataGroup, add_completion=False, no_args_is_help=True)
+serving = typer.Typer(cls=ServeGroup, add_completion=False, no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:
@@ -83,6 +102,11 @@ def _evaluations() -> None:
 @data.callback()
 def _data() -> None:
     """Make, check and look at samples to train on."""
+
+
+@serving.callback()
+def _serving() -> None:
+    """Let other programs step into a world."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
@@ -17,9 +18,12 @@ from bagel_world.cli.measuring import (
     finish,
     progress_bar,
 )
-from bagel_world.evaluation.report import Report, by_metric
+from bagel_world.evaluation.metrics import median_interval
+from bagel_world.evaluation.report import Report, by_metric, make_row
 from bagel_world.evaluation.speed import QUICK, Bench, SpeedConfig
 from bagel_world.evaluation.subject import Subject
+from bagel_world.training.config import read_recipe
+from bagel_world.training.speed import TrainingSpeedConfig, training_speed
 
 
 def bench(
@@ -29,6 +33,9 @@ def bench(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch; its own choice where left out.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the JSON.")] = Path("runs/bench"),
     json_path: JsonOption = None,
+    training: Annotated[
+        Path | None, typer.Option(help="A recipe: measure how fast it trains instead, on its own footage.")
+    ] = None,
     sampling: SamplingOption = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -39,7 +46,13 @@ def bench(
     and what a batch gains.
 
     Example: bagel-world bench --checkpoint nano --threads 2
+
+    With --training RECIPE: the share of the best matrix products that forward and backward reach, and what part of a training
+    step goes to them, to the optimizer and to waiting for data; how full packs are.
     """
+    if training is not None:
+        finish(_training_report(context, training, out, quick=quick), out, json_path, "bench_training")
+        return
     if threads is not None:
         torch.set_num_threads(threads)
     subject = Subject.load(checkpoint, device=device, sampling=sampling)
@@ -59,3 +72,19 @@ def bench(
         notes=tuple(notes),
     )
     finish(report, out, json_path, "bench")
+
+
+def _training_report(context: typer.Context, recipe: Path, out: Path, *, quick: bool) -> Report:
+    config = TrainingSpeedConfig(warm_up=1, steps=3, packs=3) if quick else TrainingSpeedConfig()
+    shape = read_recipe(recipe)
+    figures = training_speed(shape, config, out / "training")
+    rows = [make_row("training", name, len(each), median_interval(np.array(each))) for name, each in figures.items()]
+    return Report(
+        command=command_line(context),
+        checkpoint=str(recipe),
+        checkpoint_hash="fresh",
+        seed=shape.seed,
+        setting={**config.model_dump(mode="json"), "workers": shape.workers, "precision": shape.mot.precision},
+        rows=tuple(rows),
+        notes=("Quick: too few steps for figures to be quoted.",) if quick else (),
+    )

@@ -17,6 +17,7 @@ from bagel_world.cli.measuring import (
     command_line,
     describe_footage,
     finish,
+    kind_of_footage,
     progress_bar,
 )
 from bagel_world.episodes import EpisodeFolder
@@ -31,12 +32,14 @@ def control(
     context: typer.Context,
     checkpoint: CheckpointOption = "nano",
     data: DataOption = Path("data/house/test"),
-    probe_data: Annotated[Path, typer.Option(help="Footage of the train split, on which the action probe is trained.")] = Path(
-        "data/house/train"
-    ),
-    probe: Annotated[Path, typer.Option(help="Folder that keeps the trained probe; training takes minutes, once.")] = Path(
-        "runs/action_probe"
-    ),
+    probe_data: Annotated[
+        Path | None,
+        typer.Option(help="Footage of the train split, on which the action probe is trained; by default `train` beside --data."),
+    ] = None,
+    probe: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps the trained probe; training takes minutes, once. By default runs/action_probe."),
+    ] = None,
     n: Annotated[int, typer.Option(min=1, help="Places from which every action is imagined.")] = 256,
     loops: Annotated[int, typer.Option(min=1, help="Places from which walks that return are imagined.")] = 64,
     seed: SeedOption = 0,
@@ -52,25 +55,35 @@ def control(
     left and right, a full turn, and forward and back, which must end where they began; and how often a small network, trained on
     real frames only, reads the imposed action from the imagined frames, beside how often it does from real ones.
 
+    The footage says which simulator it is from. Turntables have their own turns that must return, and the yaw of every imagined
+    view is told by the real view nearest to it; drops have the gap between waits alone, and need no probe.
+
     Example: bagel-world eval control --checkpoint nano --data data/house/test --probe-data data/house/train
     """
+    probe_data = data.parent / "train" if probe_data is None else probe_data
     if data.resolve() == probe_data.resolve():
         raise ConfigError(f"Expected the probe to be trained on other footage than the test, got {data} for both.")
-    episodes, training = EpisodeFolder(data), EpisodeFolder(probe_data)
-    subject = Subject.load(checkpoint, device=device, sampling=sampling)
+    episodes = EpisodeFolder(data)
+    kind = kind_of_footage(data, episodes)
+    subject = Subject.load(checkpoint, task=kind.task, device=device, sampling=sampling)
     config = ControlConfig(n=n, loops=loops, seed=seed, batch=batch)
     subject.check_footage(episodes[0].frames)
     with progress_bar() as track:
-        footage = describe_footage(probe_data, training)
-        reader, trained = load_or_train_probe(probe, training, subject.words, ProbeConfig(), footage=footage, track=track)
-        findings = measure_control(subject, episodes, reader, config, track=track)
+        reader, trained = None, None
+        if kind.name != "drops":
+            training = EpisodeFolder(probe_data)
+            footage = describe_footage(probe_data, training)
+            folder = probe or Path("runs") / ("action_probe" if kind.name == "house" else f"action_probe_{kind.name}")
+            reader, trained = load_or_train_probe(folder, training, subject.words, ProbeConfig(), footage=footage, track=track)
+        findings = measure_control(subject, episodes, reader, config, kind=kind, track=track)
+    probed = {} if trained is None else {"probe": trained.model_dump(mode="json")}
     report = Report(
         command=command_line(context),
         checkpoint=checkpoint,
         checkpoint_hash=subject.weights,
         data=describe_footage(data, episodes),
         seed=seed,
-        setting={**config.model_dump(mode="json"), **subject.setting, "probe": trained.model_dump(mode="json")},
+        setting={**config.model_dump(mode="json"), **subject.setting, **probed},
         compute=subject.compute,
         rows=findings.rows,
         notes=findings.notes,

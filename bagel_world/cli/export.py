@@ -20,37 +20,54 @@ from bagel_world.world.simulator import STARTS_FOLDER
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, for example runs/nano/checkpoint.")],
     to: Annotated[Path, typer.Argument(help="The folder to write; what it holds besides stays.")],
-    starts: Annotated[Path | None, typer.Option(help="Footage that was held out from training, to start walks from.")] = None,
-    episode: Annotated[list[int] | None, typer.Option(help="Which of its episodes, in this order; may be repeated.")] = None,
+    starts: Annotated[
+        list[str] | None,
+        typer.Option(help="FOLDER:4,0,7 - footage held out from training and which of its episodes to start from; repeatable."),
+    ] = None,
 ) -> None:
-    """Check a checkpoint, copy it, and put held-out walks beside it."""
+    """Check a checkpoint, copy it, and put held-out episodes beside it.
+
+    Example: bagel-world export runs/nano/checkpoint my_world --starts data/house/test:28,15 --starts data/turntable/test:3
+    """
     load(checkpoint)
-    chosen = _chosen(starts, episode or [])
+    chosen = {source: _chosen(source) for source in starts or []}
     try:
         to.mkdir(parents=True, exist_ok=True)
         for path in sorted(checkpoint.iterdir()):
             if path.is_file():
                 shutil.copyfile(path, to / path.name)
+        if chosen:
+            shutil.rmtree(to / STARTS_FOLDER, ignore_errors=True)
     except OSError as error:
         raise CheckpointError(
             f"The checkpoint could not be written to {to}: {error}. Free some space and export again."
         ) from error
-    if starts is not None:
-        write_shard(to / STARTS_FOLDER, 0, chosen)
-        if (manifest := read_manifest(starts)) is not None:
-            frames = sum(len(each.frames) for each in chosen)
-            counts = {"finished_episodes": len(chosen), "finished_frames": frames}
-            write_manifest(to / STARTS_FOLDER, manifest.model_copy(update=counts))
+    for number, (source, episodes) in enumerate(chosen.items()):
+        _write_starts(to / STARTS_FOLDER / str(number), _footage(source)[0], episodes)
     size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file()) / 1e6
-    Console(stderr=True).print(f"{to}: {size:.1f} MB, {len(chosen)} walks to start from")
+    count = sum(map(len, chosen.values()))
+    Console(stderr=True).print(f"{to}: {size:.1f} MB, {count} episodes to start from")
 
 
-def _chosen(starts: Path | None, places: list[int]) -> list[Episode]:
-    if starts is None:
-        return []
-    footage = EpisodeFolder(starts)
-    wrong = [place for place in places if not 0 <= place < len(footage)]
-    if wrong or not places:
-        got = wrong or "none"
-        raise ConfigError(f"Expected --episode 0..{len(footage) - 1}, once or more, for the walks in {starts}, got {got}.")
+def _write_starts(folder: Path, footage: Path, episodes: list[Episode]) -> None:
+    write_shard(folder, 0, episodes)
+    if (manifest := read_manifest(footage)) is not None:
+        frames = sum(len(each.frames) for each in episodes)
+        write_manifest(folder, manifest.model_copy(update={"finished_episodes": len(episodes), "finished_frames": frames}))
+
+
+def _chosen(source: str) -> list[Episode]:
+    folder, numbers = _footage(source)
+    footage = EpisodeFolder(folder)
+    places = [int(each) if each.strip().isdecimal() else -1 for each in numbers.split(",")]
+    if not all(0 <= place < len(footage) for place in places):
+        raise ConfigError(
+            f"Expected --starts {folder}:NUMBER,NUMBER,... with numbers of episodes in 0..{len(footage) - 1}, "
+            f"got {numbers or 'none'}."
+        )
     return [footage[place] for place in places]
+
+
+def _footage(source: str) -> tuple[Path, str]:
+    folder, _, numbers = source.rpartition(":")
+    return (Path(folder), numbers) if folder else (Path(numbers), "")

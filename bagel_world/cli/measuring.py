@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bagel_world.episodes import EpisodeFolder, read_manifest
+from bagel_world.evaluation.kinds import FootageKind, kind_of, kind_of_episode
 from bagel_world.evaluation.report import Report, to_table, write_report
 from bagel_world.evaluation.sheets import Strip, save_sheet
 from bagel_world.evaluation.subject import Track
@@ -55,6 +56,12 @@ def describe_footage(folder: Path, episodes: EpisodeFolder) -> str:
     manifest = read_manifest(folder)
     split = "unknown split" if manifest is None else f"{manifest.split} split, seed {manifest.seed}"
     return f"{folder} ({split}, {len(episodes)} episodes)"
+
+
+def kind_of_footage(folder: Path, episodes: EpisodeFolder) -> FootageKind:
+    """Which simulator footage comes from: as its manifest says, or else its first episode."""
+    manifest = read_manifest(folder)
+    return kind_of_episode(episodes[0]) if manifest is None else kind_of(manifest.simulator)
 
 
 def finish(report: Report, out: Path, json_path: Path | None, name: str, sheets: Mapping[str, Sequence[Strip]] = {}) -> None:

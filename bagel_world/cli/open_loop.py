@@ -17,6 +17,7 @@ from bagel_world.cli.measuring import (
     command_line,
     describe_footage,
     finish,
+    kind_of_footage,
     progress_bar,
 )
 from bagel_world.episodes import EpisodeFolder
@@ -47,13 +48,18 @@ def open_loop(
     for turns into views that the context does not show, beside the copied last frame and the autoencoder's own reconstruction.
     Rollouts after two real frames: the same by step. Every figure has its n and a 95 % bootstrap interval over houses.
 
+    The footage says which simulator it is from, and so what is measured. Turntables: by degrees, for yaws that the context does
+    not show, and inside the object's own pixels. Drops: by wait, where anything moves, against linear motion of the bodies, and
+    how many pixels from their places the bodies appear.
+
     Example: bagel-world eval open-loop --checkpoint nano --data data/house/test --n 1440
     """
     episodes = EpisodeFolder(data)
-    subject = Subject.load(checkpoint, device=device, sampling=sampling)
+    kind = kind_of_footage(data, episodes)
+    subject = Subject.load(checkpoint, task=kind.task, device=device, sampling=sampling)
     config = OpenLoopConfig(n=n, rollouts=rollouts, horizon=horizon, seed=seed, batch=batch)
     with progress_bar() as track:
-        findings = measure_open_loop(subject, episodes, config, perceive=_feature_distance(), track=track)
+        findings = measure_open_loop(subject, episodes, config, kind=kind, perceive=_feature_distance(), track=track)
     report = Report(
         command=command_line(context),
         checkpoint=checkpoint,

@@ -23,17 +23,17 @@ def record(
     out: Annotated[Path, typer.Argument(help="Folder for the shards; an unfinished recording in it is continued.")],
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 64,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Actions per episode; 32 in a house, 24 at a turntable, 12 of drops.")
+        int | None, typer.Option(min=1, help="Actions per episode; 32 in a house, 24 of visits or at a turntable, 12 of drops.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation, test or unseen.")] = "train",
     size: Annotated[int, typer.Option(min=16, help="Height and width of the frames in pixels.")] = 64,
     seed: Annotated[int, typer.Option(min=0, max=2**20 - 1, help="Another seed, other houses.")] = 0,
     per_house: Annotated[
         int | None,
-        typer.Option(min=1, help="Episodes in the same house (turntable, drop); 3 in a house, 1 of the others."),
+        typer.Option(min=1, help="Episodes in the same house (turntable, drop); 3 in a house, 2 of visits, 1 of the others."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 1,
-    sim: Annotated[str, typer.Option(help="house, turntable or drops.")] = "house",
+    sim: Annotated[str, typer.Option(help="house, visits (a house, going up to its objects), turntable or drops.")] = "house",
 ) -> None:
     """Record what a policy sees in a real simulator; shards that are already there are kept."""
     palette_of(split)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from bagel_world.errors import TrainingError
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.training.config import TrainingConfig, read_recipe
 from bagel_world.training.data.walks import Walks
+from bagel_world.training.ranks import join_ranks
 from bagel_world.training.stages import Preview, Stages
 from bagel_world.types import Frame
 from bagel_world.world.simulator import BagelWorld
@@ -33,22 +35,29 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the recipe's folder.")] = False,
     export_only: Annotated[bool, typer.Option("--export-only", help="Export the newest averaged weights as they are.")] = False,
 ) -> None:
-    """Train autoencoder, tokenizer and world model, then export a checkpoint folder. Stop at any time; --resume goes on."""
+    """Train autoencoder, tokenizer and world model, then export a checkpoint folder. Stop at any time; --resume goes on.
+
+    Several processes or GPUs: torchrun --nproc-per-node 2 -m bagel_world train RECIPE, with mot.optimizer.matrix_rate at 0.
+    """
     config = read_recipe(recipe, change or ())
-    stages = Stages(config, resume=resume or export_only)
+    ranks = join_ranks(config.torch_device())
+    stages = Stages(config, resume=resume or export_only or ranks is not None, ranks=ranks)
     console = Console(stderr=True)
     if export_only:
         found = stages.averaged()
         console.print(f"Checkpoint: {stages.export(found.bagel, found.vae, found.tokenizer)}", highlight=False)
         return
-    with _bar(console) as bar:
+    leads = ranks is None or ranks.leads
+    with _bar(console, shown=leads) as bar:
         vae = stages.autoencoder(_follow(bar, "autoencoder"))
         tokenizer = stages.tokenizer()
-        bagel = stages.mot(vae, tokenizer, _follow(bar, "world model"), _preview(config, stages))
-    console.print(f"Checkpoint: {stages.export(bagel, vae, tokenizer)}", highlight=False)
+        preview = _preview(config, stages) if ranks is None else None
+        bagel = stages.mot(vae, tokenizer, _follow(bar, "world model"), preview)
+    if leads:
+        console.print(f"Checkpoint: {stages.export(bagel, vae, tokenizer)}", highlight=False)
 
 
-def _bar(console: Console) -> Progress:
+def _bar(console: Console, *, shown: bool = True) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -57,6 +66,7 @@ def _bar(console: Console) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
+        disable=not shown,
     )
 
 
@@ -77,6 +87,8 @@ def describe(figures: dict[str, float]) -> str:
     words = [f"loss {figures['loss']:.4f}" + (f" ({', '.join(parts)})" if len(parts) > 1 else "")]
     if "tokens_per_second" in figures:
         words += [f"{figures['tokens_per_second']:,.0f} tokens/s", f"{figures['data_wait']:.0%} waiting for data"]
+    if "mfu" in figures:
+        words.append(f"{figures['mfu']:.0%} of peak")
     if "fill" in figures:
         words.append(f"packs {figures['fill']:.1%} full")
     return ", ".join(words)
@@ -115,10 +127,15 @@ def _preview(config: TrainingConfig, stages: Stages) -> Preview | None:
 
 
 def _followed(walks: Walks) -> tuple[list[int], list[int]]:
-    """Length and start of the first walks that can be followed: two frames or more, with words between any two."""
-    spans = zip(walks.starts[:-1].tolist(), walks.starts[1:].tolist(), strict=True)
-    found = [(end - start, start) for start, end in spans if end - start > 1 and all(walks.actions[start + 1 : end])]
-    return [length for length, _ in found[:PREVIEW_WALKS]], [start for _, start in found[:PREVIEW_WALKS]]
+    """Length and start of walks that can be followed, of every folder in turn: two frames or more, words between any two."""
+    spans = list(zip(walks.starts[:-1].tolist(), walks.starts[1:].tolist(), strict=True))
+    origins = [0] * len(spans) if walks.folders is None else walks.folders.tolist()
+    kept: dict[int, list[tuple[int, int]]] = {}
+    for origin, (start, end) in zip(origins, spans, strict=True):
+        if end - start > 1 and all(walks.actions[start + 1 : end]):
+            kept.setdefault(origin, []).append((end - start, start))
+    found = [span for turn in zip_longest(*kept.values()) for span in turn if span is not None][:PREVIEW_WALKS]
+    return [length for length, _ in found], [start for _, start in found]
 
 
 def _psnr(real: list[list[Frame]], imagined: list[list[Frame]], place: int) -> float:

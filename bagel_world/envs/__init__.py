@@ -1,6 +1,7 @@
 """Gymnasium environments whose dynamics are a world model.
 
-`WorldEnv` steps one session, `WorldVectorEnv` many of them in one batch; both are thin shells over `Dynamics`.
+`WorldEnv` steps one session, `WorldVectorEnv` many of them in one batch; both are thin shells over `Dynamics`. The registered
+environments are `NavigateEnv`, `RotateEnv` and `RolloutEnv`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bagel_world.envs.config import EnvConfig
     from bagel_world.envs.dynamics import Dynamics
+    from bagel_world.envs.navigate import NavigateEnv
     from bagel_world.envs.registry import register_all
+    from bagel_world.envs.rollout import RolloutEnv
+    from bagel_world.envs.rotate import RotateEnv
     from bagel_world.envs.session import Session
     from bagel_world.envs.state import state_from_bytes, state_to_bytes
     from bagel_world.envs.vector_env import WorldVectorEnv
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Dynamics",
     "EnvConfig",
+    "NavigateEnv",
+    "RolloutEnv",
+    "RotateEnv",
     "Session",
     "WorldEnv",
     "WorldVectorEnv",
@@ -32,6 +39,9 @@ __all__ = [
 _HOMES = {
     "Dynamics": "bagel_world.envs.dynamics",
     "EnvConfig": "bagel_world.envs.config",
+    "NavigateEnv": "bagel_world.envs.navigate",
+    "RolloutEnv": "bagel_world.envs.rollout",
+    "RotateEnv": "bagel_world.envs.rotate",
     "Session": "bagel_world.envs.session",
     "WorldEnv": "bagel_world.envs.world_env",
     "WorldVectorEnv": "bagel_world.envs.vector_env",

@@ -14,13 +14,24 @@ class EnvConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    action_mode: Literal["discrete", "text"] = Field(default="discrete", description="Actions as ids or as free words.")
+    action_mode: Literal["discrete", "text", "either"] = Field(
+        default="discrete", description="Actions as ids, as free words, or as either of the two."
+    )
     horizon: int = Field(default=64, ge=1, description="Steps after which an episode is truncated.")
     start_frames: int = Field(default=2, ge=1, description="Frames of a starting episode that the context begins with.")
     think: bool = Field(default=False, description="Let the model write a thought before every frame; it lands in the info.")
     progress: bool = Field(default=True, description="Pay the change of the score since the last step; False pays the score.")
-    success_distance: float = Field(
-        default=0.05, ge=0.0, allow_inf_nan=False, description="A goal counts as reached, and ends the episode, at this distance."
+    success_distance: float | None = Field(
+        default=None,
+        ge=0.0,
+        allow_inf_nan=False,
+        description="A goal counts as reached, and ends the episode, at this distance; None takes the scorer's own.",
+    )
+    consistency: bool = Field(
+        default=False, description="Let the world read from every new frame which action led to it; it lands in the info."
+    )
+    consistency_redraws: int = Field(
+        default=0, ge=0, le=16, description="Draw a frame again, up to this often, where the world reads another action from it."
     )
 
     @classmethod

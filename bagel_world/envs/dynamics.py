@@ -18,20 +18,20 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from bagel_world.envs.config import EnvConfig
+from bagel_world.envs.consistency import Drawing, settle
 from bagel_world.envs.rewards import is_success, reward_of, score_sessions
 from bagel_world.envs.session import Draw, Session, session_from_state
-from bagel_world.envs.spaces import Reading, action_space, observation_space, read_action
+from bagel_world.envs.spaces import Reading, action_space, as_list, observation_space, read_action
 from bagel_world.envs.starts import History, Start, begin_context, read_options, read_starts
 from bagel_world.envs.state import state_from_bytes
-from bagel_world.errors import CapabilityError, ConfigError, StateError
-from bagel_world.types import Action, Frame, Thought, Transition
+from bagel_world.envs.step_info import RESET, Step, step_info
+from bagel_world.errors import ActionError, CapabilityError, ConfigError, StateError
+from bagel_world.types import Action, Frame, Transition
 from bagel_world.world.protocol import Context, World
-from bagel_world.world.scoring import Goal, GoalImageScorer, Scorer, make_scorer
+from bagel_world.world.scoring import Goal, GoalImageScorer, JudgeScorer, Scorer, can_write, check_writes, make_scorer
 
 NO_ACTION = Action(text="")
 """The action of a transition whose text could not be read."""
-
-_START = Reading(action=None)
 
 
 class Dynamics:
@@ -40,7 +40,7 @@ class Dynamics:
     Args:
         world: imagines the frames; shared, never changed.
         reward: a scorer, its name, or a function (frame, goal) -> float; None means "goal_image" for sessions with a goal
-            picture and "none" for the others.
+            picture, "judge" for those with a goal in words where the world can write, and "none" for the others.
         starts: episodes or images that a reset picks from; None means the world's own.
         reset_options: defaults of `reset(options=...)`.
         **settings: fields of `EnvConfig`.
@@ -48,7 +48,7 @@ class Dynamics:
     Raises:
         ConfigError: settings or reset options that do not fit.
         UnknownNameError: no scorer of that name.
-        CapabilityError: a scorer that no world offers yet, or thoughts of a world that cannot think.
+        CapabilityError: a judge, thoughts or a self-check of a world that cannot give them.
     """
 
     def __init__(
@@ -63,15 +63,21 @@ class Dynamics:
         self.world = world
         self.config = EnvConfig.from_settings(settings)
         self.action_words = tuple(world.action_words)
-        self._picture_scorer = GoalImageScorer()
+        self._picture_scorer, self._word_scorer = GoalImageScorer(), JudgeScorer()
         self._scorer = None if reward is None else make_scorer(reward)
         self._by_goal = reward is None
         self._starts = starts
         self._defaults = dict(reset_options or {})
         self._process = os.getpid()
         read_options(None, self._defaults, world)
-        if self.config.think and not callable(getattr(world, "think", None)):
-            raise CapabilityError(f"think=True needs a world that can think, {type(world).__name__} cannot. Leave think out.")
+        if self.config.think:
+            check_writes(world, "think=True")
+        if isinstance(self._scorer, JudgeScorer):
+            check_writes(world, "The reward 'judge'")
+        if self.config.consistency and not callable(getattr(world, "explain", None)):
+            raise CapabilityError(
+                f"consistency=True needs a world that can explain frames, {type(world).__name__} cannot. Leave consistency out."
+            )
 
     @property
     def observation_space(self) -> spaces.Space[Any]:
@@ -116,10 +122,11 @@ class Dynamics:
         self._guard_fork()
         session, words = self._read_state(state)
         try:
-            generator.bit_generator.state = words
-        except (KeyError, TypeError, ValueError) as error:
+            copy_generator(generator).bit_generator.state = words  # NumPy may take the first of them and refuse the next
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
             kind = type(generator.bit_generator).__name__
             raise StateError(f"Expected a state with the words of a {kind} generator, got others ({error}).") from error
+        generator.bit_generator.state = words
         return session
 
     def advance(self, sessions: Sequence[Session], actions: Sequence[Any]) -> list[tuple[Session, Transition]]:
@@ -133,47 +140,46 @@ class Dynamics:
             raise ResetNeeded("This episode is over (terminated or truncated). Call reset() before the next step.")
         readings = [read_action(action, self.config.action_mode, self.action_words) for action in actions]
         self._guard_fork()
-        moving = [place for place, reading in enumerate(readings) if reading.action is not None]
+        steps = [Step(reading=reading) for reading in readings]
         after = [replace(session, step=session.step + 1) for session in sessions]
-        thoughts: dict[int, Thought] = {}
+        moving = [place for place, reading in enumerate(readings) if reading.action is not None]
         if moving:
-            said = [sessions[place].context.say(_words_of(readings[place])) for place in moving]
-            moved, thoughts = self._imagine([sessions[place] for place in moving], said, moving)
-            for place, session in zip(moving, self._scored(moved), strict=True):
-                after[place] = session
-        return [
-            self._close(before, stepped, reading, thoughts.get(place))
-            for place, (before, stepped, reading) in enumerate(zip(sessions, after, readings, strict=True))
-        ]
+            moved, taken = self._imagine([sessions[place] for place in moving], [readings[place] for place in moving])
+            for place, session, step in zip(moving, self._scored(moved), taken, strict=True):
+                after[place], steps[place] = session, step
+        return [self._close(*each) for each in zip(sessions, after, steps, strict=True)]
 
     def branch(self, session: Session, actions: Sequence[Any], reseed: int | Sequence[int] | None = None) -> list[Transition]:
         """One transition per action, all from this session, imagined in one batch; see `WorldEnv.branch`."""
-        fork = replace(session, context=session.context.fork())  # one for all: what they share is read once
-        futures = [fork for _ in actions]
-        if reseed is not None:
-            seeds = list(reseed) if isinstance(reseed, Sequence) else [reseed] * len(actions)
-            if len(seeds) != len(actions):
-                raise StateError(f"Expected one seed for all or one per action ({len(actions)}), got {len(seeds)}.")
-            futures = [future.reseeded(seed) for future, seed in zip(futures, seeds, strict=True)]
-        return [transition for _, transition in self.advance(futures, actions)]
+        listed = as_list(actions)
+        if listed is None:
+            raise ActionError(f"Expected a list of actions, one per future, got {actions!r:.80}.")
+        return self.branch_all([session], [listed], [reseed])[0]
 
-    def info(self, session: Session, reading: Reading = _START, thought: Thought | None = None) -> dict[str, Any]:
+    def branch_all(
+        self,
+        sessions: Sequence[Session],
+        actions: Sequence[Sequence[Any]],
+        reseed: Sequence[int | Sequence[int] | None],
+    ) -> list[list[Transition]]:
+        """The futures of many sessions, imagined in one batch; see `WorldVectorEnv.branch`.
+
+        Args:
+            sessions: they stay as they are.
+            actions: per session, one per future.
+            reseed: per session None, one seed for all of its futures, or one per future.
+        """
+        futures: list[Session] = []
+        for session, row, seeds in zip(sessions, actions, reseed, strict=True):
+            fork = replace(session, context=session.context.fork())  # one for all: what they share is read once
+            futures += [fork if seed is None else fork.reseeded(seed) for seed in _seed_each(seeds, len(row))]
+        shown = iter(self.advance(futures, [action for row in actions for action in row]))
+        return [[next(shown)[1] for _ in row] for row in actions]
+
+    def info(self, session: Session, step: Step = RESET) -> dict[str, Any]:
         """The info of a step or a reset: new plain values, the same for the same seeds and actions."""
-        info: dict[str, Any] = {
-            "action_text": None if reading.action is None else reading.action.text,
-            "action_valid": reading.error is None,
-            "action_error": reading.error,
-            "success": is_success(session, self._scorer_of(session), self.config),
-            "goal_distance": session.goal_distance,
-            "reward_source": session.reward_source,
-            "context_frames": len(session.context.frames),
-            "context_tokens": session.context.tokens,
-            "dropped_frames": session.context.dropped_frames,
-            "model_calls": session.model_calls,
-        }
-        if self.config.think:
-            info["thought"] = None if thought is None else thought.text
-        return info
+        success = is_success(session, self._scorer_of(session), self.config)
+        return step_info(session, step, self.config, success=success)
 
     def _read_state(self, state: Any) -> tuple[Session, Any]:
         if isinstance(state, (bytes, bytearray, memoryview)):
@@ -200,41 +206,56 @@ class Dynamics:
             raise ConfigError("This world carries no starting episodes. Pass reset(options={'image': ...}) or starts=[...].")
         return read_starts(starts, self.world, self.config.start_frames)
 
-    def _imagine(
-        self, sessions: Sequence[Session], said: Sequence[Context], places: Sequence[int]
-    ) -> tuple[list[Session], dict[int, Thought]]:
-        thoughts: dict[int, Thought] = {}
+    def _imagine(self, sessions: Sequence[Session], readings: Sequence[Reading]) -> tuple[list[Session], list[Step]]:
+        """One step of sessions whose actions were understood, before anything is scored."""
+        said = [session.context.say(_words_of(reading)) for session, reading in zip(sessions, readings, strict=True)]
+        steps, calls = [Step(reading=reading) for reading in readings], 1
         if self.config.think:
             thinker: Any = self.world
-            spoken = thinker.think(said, seeds=[session.seed_for(Draw.THOUGHT) for session in sessions])
-            said = [context.say(thought) for context, thought in zip(said, spoken, strict=True)]
-            thoughts = dict(zip(places, spoken, strict=True))
+            thoughts = thinker.think(said, seeds=[session.seed_for(Draw.THOUGHT) for session in sessions])
+            said = [context.say(thought) for context, thought in zip(said, thoughts, strict=True)]
+            steps = [replace(step, thought=thought) for step, thought in zip(steps, thoughts, strict=True)]
+            calls = 2
         contexts = self.world.advance(said, seeds=[session.seed_for(Draw.FRAME) for session in sessions])
-        calls = 2 if self.config.think else 1
-        moved = [
-            replace(session, context=context, step=session.step + 1, model_calls=session.model_calls + calls)
-            for session, context in zip(sessions, contexts, strict=True)
-        ]
-        return moved, thoughts
+        if self.config.consistency:
+            contexts, steps = self._checked(sessions, said, contexts, steps)
+        moved = []
+        for session, context, step in zip(sessions, contexts, steps, strict=True):
+            spent = calls + (0 if step.check is None else step.check.model_calls)
+            moved.append(replace(session, context=context, step=session.step + 1, model_calls=session.model_calls + spent))
+        return moved, steps
 
-    def _close(self, before: Session, after: Session, reading: Reading, thought: Thought | None) -> tuple[Session, Transition]:
+    def _checked(
+        self, sessions: Sequence[Session], said: Sequence[Context], contexts: Sequence[Context], steps: Sequence[Step]
+    ) -> tuple[list[Context], list[Step]]:
+        drawings = [
+            Drawing(session=session, action=step.reading.action or NO_ACTION, said=before, context=after)
+            for session, step, before, after in zip(sessions, steps, said, contexts, strict=True)
+        ]
+        settled = settle(self.world, drawings, self.action_words, self.config.consistency_redraws)
+        checked = [replace(step, check=check) for step, (_, check) in zip(steps, settled, strict=True)]
+        return [context for context, _ in settled], checked
+
+    def _close(self, before: Session, after: Session, step: Step) -> tuple[Session, Transition]:
         terminated = is_success(after, self._scorer_of(after), self.config)
         truncated = after.step >= self.config.horizon
         session = replace(after, over=terminated or truncated)
         transition = Transition(
-            action=reading.action or NO_ACTION,
+            action=step.reading.action or NO_ACTION,
             frame=session.frame.copy(),
-            thought=thought,
+            thought=step.thought,
             reward=reward_of(before, session, self.config),
             terminated=terminated,
             truncated=truncated,
-            info=self.info(session, reading, thought),
+            info=self.info(session, step),
         )
         return session, transition
 
     def _scorer_of(self, session: Session) -> Scorer | None:
-        if self._by_goal:
-            return self._picture_scorer if session.goal.image is not None else None
+        if self._by_goal and session.goal.image is not None:
+            return self._picture_scorer
+        if self._by_goal and session.goal.text is not None and can_write(self.world):
+            return self._word_scorer
         return self._scorer
 
     def _scored(self, sessions: Sequence[Session]) -> list[Session]:
@@ -247,6 +268,23 @@ class Dynamics:
             torch = sys.modules.get("torch")
             if torch is not None:
                 torch.set_num_threads(1)
+
+
+def copy_generator(generator: np.random.Generator) -> np.random.Generator:
+    """A generator that draws the same from here on, and leaves the other one alone."""
+    kind: Any = type(generator.bit_generator)
+    twin = type(generator)(kind(0))
+    twin.bit_generator.state = generator.bit_generator.state
+    return twin
+
+
+def _seed_each(reseed: int | Sequence[int] | None, count: int) -> list[int | None]:
+    """One seed per future; None keeps the session's own."""
+    if not isinstance(reseed, (Sequence, np.ndarray)):
+        return [reseed] * count
+    if len(reseed) != count:
+        raise StateError(f"Expected one seed for all or one per action ({count}), got {len(reseed)}.")
+    return list(reseed)
 
 
 def _draw_seed(generator: np.random.Generator) -> int:

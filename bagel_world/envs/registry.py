@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gymnasium.envs.registration import register, registry
 
+from bagel_world.errors import ConfigError
+
 if TYPE_CHECKING:
-    from bagel_world.envs.vector_env import WorldVectorEnv
-    from bagel_world.envs.world_env import WorldEnv
     from bagel_world.world.protocol import World
 
 NAVIGATE_ID = "BagelNavigate-v0"
+ROTATE_ID = "BagelRotate-v0"
+ROLLOUT_ID = "BagelRollout-v0"
+
+ENTRY_POINTS = {
+    NAVIGATE_ID: ("bagel_world.envs.navigate:NavigateEnv", "bagel_world.envs.navigate:make_navigate_vector"),
+    ROTATE_ID: ("bagel_world.envs.rotate:RotateEnv", "bagel_world.envs.rotate:make_rotate_vector"),
+    ROLLOUT_ID: ("bagel_world.envs.rollout:RolloutEnv", "bagel_world.envs.rollout:make_rollout_vector"),
+}
+"""What `gym.make` and `gym.make_vec` call, by id."""
 
 FAKE_CHECKPOINT = "fake"
 """The checkpoint name of `FakeWorld`: numpy instead of a model, for development and tests."""
@@ -19,63 +28,45 @@ FAKE_CHECKPOINT = "fake"
 
 def register_all() -> None:
     """Make the ids known to Gymnasium; again and again if need be."""
-    if NAVIGATE_ID not in registry:
-        register(
-            NAVIGATE_ID,
-            entry_point="bagel_world.envs.registry:make_navigate",
-            vector_entry_point="bagel_world.envs.registry:make_navigate_vector",
-            nondeterministic=False,
-        )
+    for name, (single, vector) in ENTRY_POINTS.items():
+        if name not in registry:
+            register(name, entry_point=single, vector_entry_point=vector, nondeterministic=False)
 
 
-def make_navigate(
+def load_world(
+    task: str,
     checkpoint: str = "nano",
     *,
     device: str = "auto",
     dtype: str = "auto",
     sampling: str | dict[str, Any] | None = None,
-    **settings: Any,
-) -> WorldEnv:
-    """What `gym.make("BagelNavigate-v0", ...)` calls. All arguments are JSON values.
+    context: dict[str, Any] | None = None,
+) -> World:
+    """The world of a checkpoint, for one of its tasks. All arguments are JSON values.
 
     Args:
-        checkpoint: "nano", a folder, a hub id, or "fake" (no model at all: for development). Environments of one checkpoint,
-            device and dtype share their weights.
+        task: "navigate", "rotate", "rollout", or another one that the checkpoint was taught.
+        checkpoint: "nano", a folder, a hub id, or "fake" (no model at all: for development). Worlds of one checkpoint, device
+            and dtype share their weights.
         device: "auto", "cpu", "cuda", ...
         dtype: "auto", "float32", "bfloat16", ...
         sampling: the name of a sampling preset, or its fields; None takes the checkpoint's own.
-        **settings: arguments of `WorldEnv`.
+        context: fields of `ContextConfig` over the checkpoint's own: how many frames a context keeps (`max_frames`,
+            `keep_frames`, `sinks`), how it sees them, and whether an imagined frame is encoded again (`reuse_latents`).
+
+    Raises:
+        UnknownNameError: no such checkpoint, task or preset.
+        CapabilityError: a task that the checkpoint was never taught.
     """
-    from bagel_world.envs.world_env import WorldEnv
-
-    return WorldEnv(_load_world(checkpoint, device, dtype, sampling), **settings)
-
-
-def make_navigate_vector(
-    num_envs: int = 1,
-    checkpoint: str = "nano",
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    sampling: str | dict[str, Any] | None = None,
-    **settings: Any,
-) -> WorldVectorEnv:
-    """What `gym.make_vec("BagelNavigate-v0", num_envs=...)` calls: one batch for all; arguments as in `make_navigate`."""
-    from bagel_world.envs.vector_env import WorldVectorEnv
-
-    return WorldVectorEnv(_load_world(checkpoint, device, dtype, sampling), num_envs, **settings)
-
-
-def _load_world(checkpoint: str, device: str, dtype: str, sampling: str | dict[str, Any] | None) -> World:
     if checkpoint == FAKE_CHECKPOINT:
         from bagel_world.world.fake import FakeWorld
 
-        return FakeWorld()
+        if context:
+            raise ConfigError(f"The checkpoint 'fake' keeps a fixed context, got {sorted(context)}. Leave context out.")
+        return FakeWorld(task=task)
     from bagel_world.world.simulator import BagelWorld
 
     # World cannot say that a world takes the contexts it gave itself, so the checker is told so.
-    return cast("World", BagelWorld.from_pretrained(checkpoint, device=device, dtype=dtype, sampling=sampling))
-
-
-# gym.make looks for it here, to offer "rgb_array_list".
-make_navigate.metadata = {"render_modes": ["rgb_array", "human", "ansi"], "render_fps": 8}  # pyright: ignore[reportFunctionMemberAccess]
+    return cast(
+        "World", BagelWorld.from_pretrained(checkpoint, task=task, device=device, dtype=dtype, sampling=sampling, context=context)
+    )

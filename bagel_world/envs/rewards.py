@@ -38,8 +38,10 @@ def reward_of(before: Session, after: Session, config: EnvConfig) -> float:
 def is_success(session: Session, scorer: Scorer | None, config: EnvConfig) -> bool:
     """Whether the goal is reached, as far as the scorer can tell."""
     distance = session.goal_distance
-    return bool(scorer is not None and scorer.judges_success and distance is not None and distance <= config.success_distance)
+    if scorer is None or not scorer.judges_success or distance is None:
+        return False
+    return distance <= (scorer.success_distance if config.success_distance is None else config.success_distance)
 
 
 def _candidate(session: Session) -> Candidate:
-    return Candidate(frame=session.frame, goal=session.goal, seed=session.seed_for(Draw.SCORE))
+    return Candidate(frame=session.frame, goal=session.goal, seed=session.seed_for(Draw.SCORE), context=session.context)

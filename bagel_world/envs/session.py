@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -23,6 +24,7 @@ class Draw(IntEnum):
     FRAME = 0
     THOUGHT = 1
     SCORE = 2
+    CHECK = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,9 +61,15 @@ class Session:
         """One minus the score; None where nothing is scored."""
         return None if self.score is None else 1.0 - self.score
 
-    def seed_for(self, draw: Draw) -> int:
-        """The seed of this step's draw, 0..2**63 - 1: a function of `noise_seed`, `step` and `draw` alone."""
-        words = np.random.SeedSequence(self.noise_seed, spawn_key=(self.step, int(draw))).generate_state(1, np.uint64)
+    def seed_for(self, draw: Draw, again: int = 0) -> int:
+        """The seed of this step's draw, 0..2**63 - 1: a function of `noise_seed`, `step`, `draw` and `again` alone.
+
+        Args:
+            draw: what is drawn.
+            again: counts the draws of the same thing that take the place of the first one.
+        """
+        key = (self.step, int(draw)) if again == 0 else (self.step, int(draw), again)
+        words = np.random.SeedSequence(self.noise_seed, spawn_key=key).generate_state(1, np.uint64)
         return int(words[0]) >> 1
 
     def reseeded(self, seed: int) -> Self:
@@ -109,15 +117,15 @@ def session_from_state(world: World, state: Mapping[str, Any]) -> Session:
     """
     _check_origin(world, state)
     try:
-        goal_image = state["goal_image"]
+        goal = Goal(image=_read_picture(state["goal_image"], world.frame_size), text=_read_words(state["goal_text"]))
         session = Session(
             context=world.restore(state["context"]),
-            noise_seed=int(state["noise_seed"]),
-            step=int(state["step"]),
-            goal=Goal(image=None if goal_image is None else np.array(goal_image, dtype=np.uint8), text=state["goal_text"]),
-            score=None if state["score"] is None else float(state["score"]),
+            noise_seed=_read_whole(state, "noise_seed"),
+            step=_read_whole(state, "step"),
+            goal=goal,
+            score=_read_score(state["score"]),
             reward_source=str(state["reward_source"]),
-            model_calls=int(state["model_calls"]),
+            model_calls=_read_whole(state, "model_calls"),
             over=bool(state["over"]),
         )
         shape = session.frame.shape
@@ -131,10 +139,41 @@ def session_from_state(world: World, state: Mapping[str, Any]) -> Session:
 def _check_origin(world: World, state: Mapping[str, Any]) -> None:
     if not isinstance(state, Mapping):
         raise StateError(f"Expected a state from get_state (a mapping) or its bytes, got {type(state).__name__}.")
-    if state.get("version") != STATE_VERSION:
-        raise StateError(f"Expected a state of version {STATE_VERSION}, got {state.get('version')!r}. Save it again.")
+    # By what they look like, as anything may stand here: arrays do not compare to a truth value.
+    version, belongs, size = (repr(state.get(name)) for name in ("version", "weights", "frame_size"))
+    if version != repr(STATE_VERSION):
+        raise StateError(f"Expected a state of version {STATE_VERSION}, got {version:.80}. Save it again.")
     weights = world.provenance.get("weights")
-    if state.get("weights") != weights:
-        raise StateError(f"This state belongs to weights {state.get('weights')!r}, this world has {weights!r}. Load those.")
-    if tuple(state.get("frame_size") or ()) != tuple(world.frame_size):
-        raise StateError(f"This state has frames of size {state.get('frame_size')!r}, this world imagines {world.frame_size}.")
+    if belongs != repr(weights):
+        raise StateError(f"This state belongs to weights {belongs:.80}, this world has {weights!r}. Load those.")
+    if size != repr(list(world.frame_size)):
+        raise StateError(f"This state has frames of size {size:.80}, this world imagines {world.frame_size}.")
+
+
+def _read_whole(state: Mapping[str, Any], name: str) -> int:
+    value = state[name]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"expected {name} as a whole number from 0 on, got {value!r:.80}")
+    return value
+
+
+def _read_score(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"expected a score as a finite number, got {value!r:.80}")
+    return float(value)
+
+
+def _read_picture(value: Any, frame_size: tuple[int, int]) -> Frame | None:
+    if value is None:
+        return None
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.shape != (*frame_size, 3):
+        raise ValueError(f"expected a goal picture as uint8 of shape {(*frame_size, 3)}, got {value!r:.80}")
+    return value.copy()
+
+
+def _read_words(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"expected a goal in words as a text, got {value!r:.80}")
+    return value

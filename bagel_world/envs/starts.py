@@ -6,12 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from bagel_world.actions import action_from_id, action_from_text
 from bagel_world.errors import ConfigError, nearest
-from bagel_world.images import center_crop, read_image
+from bagel_world.images import fit_image
 from bagel_world.types import Episode, Frame
 from bagel_world.world.protocol import Context, World
 from bagel_world.world.scoring import Goal
@@ -53,19 +50,6 @@ class Start:
     goal: Goal = field(default_factory=Goal)
     prompt: str | None = None
     state: Any = None
-
-
-def fit_image(image: Any, frame_size: tuple[int, int]) -> Frame:
-    """Any image as a frame of this size: cropped around its center to the aspect, then resized (bicubic, antialiased).
-
-    Raises:
-        ImageError: not an image.
-    """
-    cropped = center_crop(read_image(image), frame_size)
-    if cropped.shape[:2] == frame_size:
-        return cropped
-    height, width = frame_size
-    return np.array(Image.fromarray(cropped).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def read_options(options: Mapping[str, Any] | None, defaults: Mapping[str, Any], world: World) -> Start:

@@ -13,11 +13,22 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from bagel_world.envs.dynamics import Dynamics
+from bagel_world.envs.dynamics import Dynamics, copy_generator
 from bagel_world.envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
 from bagel_world.envs.session import Session
 from bagel_world.envs.starts import Start
-from bagel_world.errors import ActionError, ConfigError
+from bagel_world.envs.vector_arguments import (
+    read_actions,
+    read_branch_seeds,
+    read_mask,
+    read_mode,
+    read_place,
+    read_reseed,
+    read_rows,
+    read_seeds,
+)
+from bagel_world.envs.vector_state import join_states, split_state
+from bagel_world.errors import ConfigError, StateError
 from bagel_world.types import Frame, Transition
 from bagel_world.world.protocol import World
 from bagel_world.world.scoring import Goal, Scorer
@@ -30,7 +41,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
     """`num_envs` environments over one world: one call of the world per step for all of them.
 
     Frame by frame it equals `gymnasium.vector.SyncVectorEnv` over as many `WorldEnv`: sub-environment i seeds with seed + i,
-    infos have the same layout, and all three autoreset modes work the same way.
+    infos have the same layout, and all three autoreset modes work the same way. States of single walks go from a `WorldEnv`
+    to a place here and back.
 
     Args:
         world: imagines the frames.
@@ -56,7 +68,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
             raise ConfigError(f"Expected num_envs of at least 1, got {num_envs!r}.")
-        self.autoreset_mode = _read_mode(autoreset_mode)
+        self.autoreset_mode = read_mode(autoreset_mode)
         self._renderer = Renderer(render_mode)
         self.dynamics = Dynamics(world, reward=reward, starts=starts, reset_options=reset_options, **settings)
         self.num_envs = num_envs
@@ -96,13 +108,13 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
         Raises:
             ConfigError, ImageError, ActionError, StateError: options that do not fit; the running episodes stay as they are.
         """
-        seeds = self._seeds(seed)
+        seeds = read_seeds(seed, self.num_envs)
         rest = dict(options or {})
-        mask = self._read_mask(rest.pop("reset_mask", None))
-        start = self.dynamics.read_start(rest)
+        mask = read_mask(rest.pop("reset_mask", None), self.num_envs)
+        begun = self._begin({place: seeds[place] for place in np.flatnonzero(mask).tolist()}, self.dynamics.read_start(rest))
         infos: dict[str, Any] = {}
-        for place in np.flatnonzero(mask).tolist():
-            infos = self._add_info(infos, self._begin(place, start, seeds[place]), place)
+        for place, info in begun.items():
+            infos = self._add_info(infos, info, place)
         frames = self._frames()
         self._renderer.announce(frames, "")
         return np.stack(frames), infos
@@ -117,7 +129,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
             ActionError: another number of actions, or in discrete mode an unknown id; nothing has moved then.
             gymnasium.error.ResetNeeded: before the first reset, or in mode "Disabled" an episode that is over.
         """
-        actions = self._read_actions(actions)
+        actions = read_actions(actions, self.num_envs)
         sessions = [self._session(place) for place in range(self.num_envs)]
         over = [self.autoreset_mode is AutoresetMode.NEXT_STEP and session.over for session in sessions]
         moving = [place for place in range(self.num_envs) if not over[place]]
@@ -125,9 +137,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
         advanced = self.dynamics.advance([sessions[place] for place in moving], [actions[place] for place in moving])
         for place, (session, transition) in zip(moving, advanced, strict=True):
             self._sessions[place], steps[place] = session, transition
-        infos: dict[str, Any] = {}
-        for place in range(self.num_envs):
-            infos = self._close_one(place, steps.get(place), infos)
+        infos = self._close(steps)
         frames = self._frames()
         self._renderer.announce(frames, "")
         return (
@@ -138,6 +148,73 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
             infos,
         )
 
+    def branch(
+        self,
+        actions: Sequence[Sequence[Any]] | npt.NDArray[Any],
+        *,
+        reseed: int | Sequence[int | Sequence[int] | None] | None = None,
+    ) -> list[list[Transition]]:
+        """The futures of every walk, one step each, all imagined in one batch; no walk moves.
+
+        Args:
+            actions: per sub-environment, one per future: an array of shape (num_envs, n), or rows of any length. A walk that is
+                over has no futures: its row is empty.
+            reseed: draws other futures: one seed for all; or per sub-environment None, a seed, or one seed per future. Without
+                it, every future is the one that `step` would show.
+
+        Raises:
+            ActionError: not one row per sub-environment, or in discrete mode an unknown id.
+            StateError: a wrong seed, or another number of seeds than of actions.
+            gymnasium.error.ResetNeeded: futures of a walk that is over.
+        """
+        sessions = [self._session(place) for place in range(self.num_envs)]
+        rows, seeds = read_rows(actions, self.num_envs), read_branch_seeds(reseed, self.num_envs)
+        return self.dynamics.branch_all(sessions, rows, seeds)
+
+    def get_state(self, place: int | None = None) -> dict[str, Any]:
+        """All that the rest of the episodes, and the resets after them, depend on; see `WorldEnv.get_state`.
+
+        Args:
+            place: of one sub-environment: its state is that of a single `WorldEnv`. None gives the state of all of them.
+
+        Raises:
+            StateError: there is no such place.
+            gymnasium.error.ResetNeeded: before the first reset.
+        """
+        if place is not None:
+            return self._save(read_place(place, self.num_envs))
+        return join_states([self._save(each) for each in range(self.num_envs)], self.autoreset_mode)
+
+    def set_state(
+        self, state: Mapping[str, Any] | bytes, *, place: int | None = None, reseed: int | Sequence[int | None] | None = None
+    ) -> None:
+        """Go on from a saved state: the same actions then show the same frames.
+
+        Args:
+            state: from `get_state`, or its bytes.
+            place: puts the state of one walk, also one of a `WorldEnv`, into this sub-environment; the others go on as they
+                were. None restores all of them.
+            reseed: draws other futures. For a place, one seed. For all, sub-environment i takes reseed + i, or one seed (or
+                None) per sub-environment.
+
+        Raises:
+            StateError: the state does not fit, or a seed is none; all walks stay as they are.
+        """
+        places = list(range(self.num_envs)) if place is None else [read_place(place, self.num_envs)]
+        states = split_state(state, self.num_envs, self.autoreset_mode) if place is None else [state]
+        seeds = read_reseed(reseed, len(places))
+        restored: list[tuple[Session, np.random.Generator]] = []
+        for each, seed in zip(states, seeds, strict=True):
+            generator = np.random.default_rng(0)  # its words come from the state
+            session = self.dynamics.restore(each, generator)
+            if session.over and self.autoreset_mode is AutoresetMode.SAME_STEP:
+                raise StateError("This walk is over; with autoreset_mode 'SameStep' none ever stands at its end. Reset instead.")
+            restored.append((session if seed is None else session.reseeded(seed), generator))
+        for each, (session, generator) in zip(places, restored, strict=True):
+            self._sessions[each], self._generators[each] = session, generator
+        if all(session is not None for session in self._sessions):
+            self._renderer.announce(self._frames(), "")
+
     def render(self) -> tuple[Any, ...] | None:
         """A tuple of one array or text per sub-environment; mode "human" shows them in a grid and gives None."""
         return self._renderer.render(self._frames(), single=False)
@@ -146,25 +223,40 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
         """Close the window, if there is one; the world lives on."""
         self._renderer.close()
 
-    def _close_one(self, place: int, transition: Transition | None, infos: dict[str, Any]) -> dict[str, Any]:
-        """The infos with those of one sub-environment; begins its next episode where the autoreset mode says so."""
-        if transition is None:
-            return self._add_info(infos, self._begin(place, self.dynamics.read_start(None)), place)
-        over = transition.terminated or transition.truncated
-        if over and self.autoreset_mode is AutoresetMode.SAME_STEP:
-            final = {"final_obs": transition.frame, "final_info": dict(transition.info)}
-            infos = self._add_info(infos, final, place)
-            return self._add_info(infos, self._begin(place, self.dynamics.read_start(None)), place)
-        return self._add_info(infos, dict(transition.info), place)
+    def _close(self, steps: Mapping[int, Transition]) -> dict[str, Any]:
+        """The infos of a step; begins the next episodes where the autoreset mode says so, all of them together."""
+        again = [place for place in range(self.num_envs) if place not in steps]
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            again = [place for place, step in steps.items() if step.terminated or step.truncated]
+        begun = self._begin(dict.fromkeys(again), self.dynamics.read_start(None)) if again else {}
+        infos: dict[str, Any] = {}
+        for place in range(self.num_envs):
+            if place in begun and place in steps:
+                final = {"final_obs": steps[place].frame, "final_info": dict(steps[place].info)}
+                infos = self._add_info(infos, final, place)
+            infos = self._add_info(infos, begun[place] if place in begun else dict(steps[place].info), place)
+        return infos
 
-    def _begin(self, place: int, start: Start, seed: int | None = None) -> dict[str, Any]:
-        generator = self._generators[place]
-        if seed is not None or generator is None:
-            generator, _ = seeding.np_random(seed)
-            self._generators[place] = generator
-        (session,) = self.dynamics.begin(start, [generator], seeded=seed is not None)
-        self._sessions[place] = session
-        return self.dynamics.info(session)
+    def _begin(self, seeds: Mapping[int, int | None], start: Start) -> dict[int, dict[str, Any]]:
+        """Begin an episode at each of these places; their infos."""
+        generators: dict[int, np.random.Generator] = {}
+        for place, seed in seeds.items():
+            known = self._generators[place]
+            # On generators of their own, so that episodes that cannot begin leave no trace.
+            generators[place] = copy_generator(known) if seed is None and known is not None else seeding.np_random(seed)[0]
+        begun: dict[int, Session] = {}
+        for seeded in (True, False):
+            places = [place for place, seed in seeds.items() if (seed is not None) == seeded]
+            sessions = self.dynamics.begin(start, [generators[place] for place in places], seeded=seeded)
+            begun.update(zip(places, sessions, strict=True))
+        for place in seeds:
+            self._sessions[place], self._generators[place] = begun[place], generators[place]
+        return {place: self.dynamics.info(begun[place]) for place in seeds}
+
+    def _save(self, place: int) -> dict[str, Any]:
+        session, generator = self._session(place), self._generators[place]
+        assert generator is not None, "a walk has a generator"
+        return self.dynamics.save(session, generator)
 
     def _session(self, place: int) -> Session:
         session = self._sessions[place]
@@ -174,36 +266,3 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
 
     def _frames(self) -> list[Frame]:
         return [self._session(place).frame for place in range(self.num_envs)]
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
-            return [int(seed) + place for place in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ConfigError(f"Expected one seed per sub-environment ({self.num_envs}), got {len(seed)}.")
-        return list(seed)
-
-    def _read_mask(self, mask: Any) -> Flags:
-        if mask is None:
-            return np.ones(self.num_envs, np.bool_)
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,) or not mask.any():
-            raise ConfigError(f"Expected reset_mask as bool, shape ({self.num_envs},), with at least one True, got {mask!r:.80}.")
-        return mask
-
-    def _read_actions(self, actions: Any) -> list[Any]:
-        try:
-            listed = list(actions) if not isinstance(actions, str) else None
-        except TypeError:
-            listed = None
-        if listed is None or len(listed) != self.num_envs:
-            raise ActionError(f"Expected {self.num_envs} actions, one per sub-environment, got {actions!r:.80}.")
-        return listed
-
-
-def _read_mode(mode: str | AutoresetMode) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except ValueError as error:
-        known = [known.value for known in AutoresetMode]
-        raise ConfigError(f"Expected autoreset_mode as one of {known}, got {mode!r}.") from error

@@ -7,8 +7,9 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
 
-from bagel_world.envs.dynamics import Dynamics
+from bagel_world.envs.dynamics import Dynamics, copy_generator
 from bagel_world.envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
 from bagel_world.envs.session import Session
 from bagel_world.types import Frame, Transition
@@ -20,16 +21,17 @@ class WorldEnv(gym.Env[Frame, Any]):
     """A world one can step into.
 
     ## Actions
-    With `action_mode="discrete"`, an id of one of `action_words` (by default 0 "Move forward", 1 "Look left", 2 "Look right",
-    3 "Stay"); any other id raises `ActionError`. With `action_mode="text"`, any words; text that cannot be an action leaves the
-    frame as it is, calls no model, counts as a step, and is explained in `info["action_error"]`.
+    With `action_mode="discrete"`, an id of one of `action_words`; any other id raises `ActionError`. With `action_mode="text"`,
+    any words; text that cannot be an action leaves the frame as it is, calls no model, counts as a step, and is explained in
+    `info["action_error"]`. With `action_mode="either"`, (0, id) or (1, text), or a bare id or text.
 
     ## Observations
     The newest frame: uint8, shape (height, width, 3), RGB.
 
     ## Rewards and ends
-    Without a goal the reward is 0. With a goal picture it is the progress of the visual similarity to it. `terminated` is true
-    once the goal is reached, `truncated` after `horizon` steps; the environment counts by itself, no TimeLimit is needed.
+    Without a goal the reward is 0. With one it is the progress towards it: of the visual similarity to a goal picture, or of the
+    checkpoint's own P(yes) to a goal in words. `terminated` is true once the goal is reached, `truncated` after `horizon` steps;
+    the environment counts by itself, no TimeLimit is needed.
 
     ## Reset options
     `image` (array, PIL image or path: begin here), `history` ({"frames": n + 1 images, "actions": n words or ids}, or an
@@ -38,22 +40,25 @@ class WorldEnv(gym.Env[Frame, Any]):
 
     ## Info
     action_text, action_valid, action_error, success, goal_distance, reward_source, context_frames, context_tokens,
-    dropped_frames, model_calls (since the reset), and with `think=True` thought.
+    dropped_frames, model_calls (since the reset); with `think=True` thought; with `consistency=True` action_read (which action
+    the world reads from the two frames), agreement (the probability that it gives to the one that was done), redraws (how often
+    the frame was drawn again) and draw (which of the draws was kept, 0 being the first).
 
     Args:
         world: imagines the frames; may be shared by any number of environments.
         render_mode: "rgb_array", "human" or "ansi".
-        reward: "none", "goal_image", "random", a `Scorer`, or a function (frame, goal) -> float where 1 means "there";
-            None takes "goal_image" for episodes with a goal picture and "none" for the others.
+        reward: "none", "goal_image", "judge", "random", a `Scorer`, or a function (frame, goal) -> float where 1 means "there";
+            None takes "goal_image" for episodes with a goal picture, else "judge" for those with a goal in words where the world
+            can write, else "none".
         starts: episodes or images that a reset picks from; None takes those of the world.
         reset_options: defaults of `reset(options=...)`.
         **settings: fields of `EnvConfig`: action_mode ("discrete"), horizon (64), start_frames (2), think (False),
-            progress (True), success_distance (0.05).
+            progress (True), success_distance (None: the scorer's own), consistency (False), consistency_redraws (0).
 
     Raises:
         ConfigError: a setting, render mode or reset option that does not fit.
         UnknownNameError: no scorer of that name.
-        CapabilityError: a scorer or thoughts that this world does not offer.
+        CapabilityError: a judge, thoughts or a self-check that this world does not offer.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}  # noqa: RUF012 (Gymnasium's own declaration)
@@ -107,8 +112,11 @@ class WorldEnv(gym.Env[Frame, Any]):
             ConfigError, ImageError, ActionError, StateError: options that do not fit; the running episode stays as it is.
         """
         start = self.dynamics.read_start(options)
+        # On a generator of its own, so that an episode that cannot begin leaves no trace.
+        generator = copy_generator(self.np_random) if seed is None else seeding.np_random(seed)[0]
+        (session,) = self.dynamics.begin(start, [generator], seeded=seed is not None)
         super().reset(seed=seed)
-        (self._session,) = self.dynamics.begin(start, [self.np_random], seeded=seed is not None)
+        self._session, self._np_random = session, generator
         self._renderer.announce([self._session.frame], "")
         return self._session.frame.copy(), self.dynamics.info(self._session)
 
@@ -133,10 +141,10 @@ class WorldEnv(gym.Env[Frame, Any]):
                 the very one that `step` would show.
 
         Raises:
-            ActionError: in discrete mode, an unknown id.
+            ActionError: no list, or in discrete mode an unknown id.
             StateError: a wrong seed, or another number of seeds than of actions.
         """
-        return self.dynamics.branch(self.session, list(actions), reseed)
+        return self.dynamics.branch(self.session, actions, reseed)
 
     def get_state(self) -> dict[str, Any]:
         """All that the rest of the episode, and the resets after it, depend on: JSON values and small arrays, never weights.
@@ -177,11 +185,5 @@ class WorldEnv(gym.Env[Frame, Any]):
         twin.observation_space = self.dynamics.observation_space
         twin.action_space = self.dynamics.action_space
         twin._renderer = Renderer(self.render_mode)
-        twin._np_random = None if self._np_random is None else _copy_generator(self._np_random)
+        twin._np_random = None if self._np_random is None else copy_generator(self._np_random)
         return twin
-
-
-def _copy_generator(generator: Any) -> Any:
-    twin = type(generator)(type(generator.bit_generator)(0))
-    twin.bit_generator.state = generator.bit_generator.state
-    return twin

@@ -126,6 +126,22 @@ def read_episodes(folder: str | Path, *, split: str | None = None) -> Iterator[E
                 yield _episode(file, path, group)
 
 
+def read_rows(folder: str | Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Iterator[dict[str, Any]]:
+    """Stream the stored rows of a folder in order, frames still as PNG bytes; decodes none.
+
+    Args:
+        folder: where the shards lie.
+        columns: names of `SCHEMA`; what is left out is not read.
+
+    Raises:
+        RecordingError: there are no shards, or one is damaged (the message names it).
+    """
+    for path in _existing(folder):
+        with _open(path) as file:
+            for group in range(file.num_row_groups):
+                yield _read(file, path, group, list(columns))
+
+
 class EpisodeFolder(Sequence[Episode]):
     """The episodes of a folder by index; reads one row group per access and keeps nothing open.
 

@@ -52,6 +52,41 @@ def psnr(one: Frame, other: Frame) -> Values:
     return 10.0 * np.log10(255.0**2 / np.maximum(mean_squared_error(one, other), ROUNDING_MSE))
 
 
+def region_psnr(one: Frame, other: Frame, masks: npt.NDArray[np.bool_]) -> Values:
+    """PSNR per pair inside a region alone, at most `PSNR_OF_EQUAL`; that of equal frames where the region is empty.
+
+    Args:
+        one: frames.
+        other: frames of the same shape.
+        masks: which pixels count, shape (n, height, width).
+    """
+    if one.shape != other.shape or masks.shape != one.shape[:3]:
+        raise ConfigError(f"Expected two batches of frames and their masks, got {one.shape}, {other.shape} and {masks.shape}.")
+    squares = np.square(one.astype(np.float64) - other.astype(np.float64)).mean(axis=-1)
+    errors = (squares * masks).sum(axis=(1, 2)) / np.maximum(masks.sum(axis=(1, 2)), 1)
+    return 10.0 * np.log10(255.0**2 / np.maximum(errors, ROUNDING_MSE))
+
+
+def rank_correlation(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
+    """Spearman's correlation of two lists, in [-1, 1]; equal values share the mean of their ranks; 0 where one is constant.
+
+    Raises:
+        ConfigError: lists of different lengths, or of fewer than two values.
+    """
+    left, right = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    if left.shape != right.shape or left.ndim != 1 or len(left) < 2:
+        raise ConfigError(f"Expected two lists of at least two values each, got shapes {left.shape} and {right.shape}.")
+    left, right = (_ranks(each) - _ranks(each).mean() for each in (left, right))
+    length = float(np.sqrt((left @ left) * (right @ right)))
+    return 0.0 if length == 0.0 else float(left @ right) / length
+
+
+def _ranks(values: Values) -> Values:
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[places]
+
+
 def distance(one: Frame, other: Frame) -> Values:
     """Root mean squared difference per pair on the scale 0..255, at least that of rounding."""
     return np.sqrt(np.maximum(mean_squared_error(one, other), ROUNDING_MSE))

@@ -1,23 +1,24 @@
 """Open loop: are the imagined frames right? One step from real frames, and rollouts on the model's own frames.
 
 The protocol is that of Navigation World Models (Bar et al. 2024): the actions of a recorded episode are replayed and the
-imagined frames compared with the recorded ones. Baselines stand in the same table: the last frame copied, and the world's own
-autoencoder as the ceiling.
+imagined frames compared with the recorded ones. Baselines stand in the same table: the last frame copied, linear motion for
+falling bodies, and the world's own autoencoder as the ceiling. What differs between houses, turntables and drops is in `kinds`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from bagel_world.errors import ConfigError
+from bagel_world.evaluation.compared import COPY_LAST, LEAST_REGION, Compared, Mask
 from bagel_world.evaluation.features import FeatureDistance
-from bagel_world.evaluation.metrics import Interval, mean_interval, psnr, ratio_interval, sharpness, ssim
+from bagel_world.evaluation.kinds import FootageKind, Studied, kind_of_episode
+from bagel_world.evaluation.metrics import Values, mean_interval, psnr, ratio_interval, region_psnr, sharpness
 from bagel_world.evaluation.report import Row, by_metric, make_row
 from bagel_world.evaluation.sheets import Strip
 from bagel_world.evaluation.subject import Subject, Track, batches, seed_for, untracked
@@ -62,58 +63,12 @@ class Findings:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """Real frames, what is held against them, and which samples belong together.
-
-    Attributes:
-        real: uint8, shape (n, height, width, 3).
-        against: label -> frames of the same shape; the label is the first part of a row's name.
-        samples: name -> bool (n,); the second part of a row's name.
-        groups: the bootstrap draws whole groups.
-    """
-
-    real: Frame
-    against: dict[str, Frame]
-    samples: dict[str, npt.NDArray[np.bool_]]
-    groups: npt.NDArray[Any]
-    seed: int
-
-    def rows(self, perceive: FeatureDistance | None) -> Iterator[Row]:
-        """Every metric for every pair of label and samples."""
-        signal = {label: psnr(frames, self.real) for label, frames in self.against.items()}
-        yield from self._means("psnr_db", signal)
-        if {"imagined", "copy last"} <= signal.keys():
-            yield from self._means("psnr_gain_db", {"imagined over copy last": signal["imagined"] - signal["copy last"]})
-        yield from self._means("ssim", {label: ssim(frames, self.real) for label, frames in self.against.items()})
-        if perceive is not None:
-            distances = {label: perceive(frames, self.real) for label, frames in self.against.items()}
-            yield from self._means("effnet_lite_feature_distance", distances)
-        yield from self._sharpness()
-
-    def _means(self, metric: str, values: dict[str, npt.NDArray[np.float64]]) -> Iterator[Row]:
-        for name, mask in self._shown():
-            for label, each in values.items():
-                interval = mean_interval(each[mask], groups=self.groups[mask], seed=self.seed)
-                yield make_row(metric, f"{label}, {name}", int(mask.sum()), interval)
-
-    def _sharpness(self) -> Iterator[Row]:
-        """Gradient of luma over that of the real frames."""
-        real = sharpness(self.real)
-        for name, mask in self._shown():
-            for label, frames in self.against.items():
-                ratio = ratio_interval(sharpness(frames[mask]), real[mask], groups=self.groups[mask], seed=self.seed)
-                yield make_row("sharpness_ratio", f"{label}, {name}", int(mask.sum()), ratio)
-
-    def _shown(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-        return ((name, mask) for name, mask in self.samples.items() if mask.any())
-
-
 def measure_open_loop(
     subject: Subject,
     episodes: Sequence[Episode],
     config: OpenLoopConfig,
     *,
+    kind: FootageKind | None = None,
     perceive: FeatureDistance | None = None,
     track: Track = untracked,
 ) -> Findings:
@@ -123,19 +78,23 @@ def measure_open_loop(
         subject: the world under test.
         episodes: footage it never saw; an `EpisodeFolder` or any sequence.
         config: what to measure.
+        kind: of the footage; None reads it from the first episode.
         perceive: feature distance; its rows are left out where None.
         track: shows progress.
 
     Raises:
         ConfigError: the footage has another frame size, or too little of it.
     """
+    kind = kind_of_episode(episodes[0]) if kind is None else kind
     notes = [] if perceive is not None else ["Without the extra `eval` there are no rows of EffNet-Lite feature distance."]
     subject.check_footage(episodes[0].frames)
     windows = draw_windows(episodes, n=config.n, context=config.context, horizon=1, seed=seed_for(config.seed, _ONE_STEP))
+    studied = kind.study(windows)
     imagined = imagine_next(subject, windows, config, track)
-    compared = compare_next(subject, windows, imagined, config.seed)
-    rows = list(compared.rows(perceive))
-    if any(window.poses is None for window in windows):
+    compared = compare_next(subject, kind, windows, imagined, studied, config.seed)
+    rows = [*compared.rows(perceive), *kind.more_rows(windows, compared, studied)]
+    notes += studied.notes
+    if kind.needs_poses and any(window.poses is None for window in windows):
         notes.append("Footage without poses: views that are new are not known.")
     horizon = fit_horizon(episodes, config)
     if horizon < config.horizon:
@@ -144,8 +103,8 @@ def measure_open_loop(
         episodes, n=config.rollouts, context=config.rollout_context, horizon=horizon, seed=seed_for(config.seed, _ROLLOUT)
     )
     rolled = imagine_rollouts(subject, walks, config, track)
-    rows += rollout_rows(walks, rolled, perceive, config.seed)
-    sheets = {"next": next_strips(compared, windows), "rollouts": rollout_strips(walks, rolled)}
+    rows += rollout_rows(walks, rolled, kind.study(walks), perceive, config.seed)
+    sheets = {"next": next_strips(compared, windows, kind), "rollouts": rollout_strips(walks, rolled, kind)}
     return Findings(rows=by_metric(rows), sheets=sheets, notes=tuple(notes))
 
 
@@ -180,68 +139,87 @@ def imagine_rollouts(subject: Subject, windows: Sequence[Window], config: OpenLo
     return np.concatenate(parts)
 
 
-def compare_next(subject: Subject, windows: Sequence[Window], imagined: Frame, seed: int) -> Compared:
-    """Imagined next frames and their baselines, split by action and by whether the view is new."""
+def compare_next(
+    subject: Subject, kind: FootageKind, windows: Sequence[Window], imagined: Frame, studied: Studied, seed: int
+) -> Compared:
+    """Imagined next frames and their baselines, in the samples and regions of the footage."""
     real = np.stack([window.frames[window.context] for window in windows])
     last = np.stack([window.frames[window.context - 1] for window in windows])
-    against = {"imagined": imagined, "copy last": last}
+    against = {"imagined": imagined, COPY_LAST: last}
+    against |= {label: expected[:, 0] for label, expected in studied.baselines.items()}
     rebuilt = subject.reconstruct(real)
     if rebuilt is not None:
         against["autoencoder"] = rebuilt
-    said = np.array([window.asked[0].text for window in windows])
-    moved = np.array([window.moved for window in windows])
-    turned = np.isin(said, ("Look left", "Look right"))
-    samples = {"all actions": np.ones(len(windows), np.bool_), "picture changed": moved}
-    samples |= {word: said == word for word in sorted(set(said.tolist()), key=_place_in(subject.words))}
-    samples["new-view turns"] = turned & np.array([window.new_view for window in windows])
-    groups = np.array([window.group for window in windows])
-    return Compared(real=real, against=against, samples=samples, groups=groups, seed=seed)
+    return Compared(
+        real=real,
+        against=against,
+        samples=kind.samples(windows, subject.words),
+        groups=_groups(windows),
+        seed=seed,
+        rivals=kind.rivals,
+        regions={region: masks[:, 0] for region, masks in studied.regions.items()},
+    )
 
 
-def _place_in(words: tuple[str, ...]) -> Any:
-    return lambda word: words.index(word) if word in words else len(words)
-
-
-def rollout_rows(windows: Sequence[Window], rolled: Frame, perceive: FeatureDistance | None, seed: int) -> Iterator[Row]:
+def rollout_rows(
+    windows: Sequence[Window], rolled: Frame, studied: Studied, perceive: FeatureDistance | None, seed: int
+) -> Iterator[Row]:
     """PSNR, feature distance and sharpness by step; copies of the first and of the last real frame beside."""
-    groups = np.array([window.group for window in windows])
-    context = windows[0].context
+    groups, count = _groups(windows), rolled.shape[1]
     frames = np.stack([window.frames for window in windows])
-    steps = [step for step in SHOWN_STEPS if step <= rolled.shape[1]]
+    context = windows[0].context
+    real = frames[:, context:]
+    steps = [step for step in SHOWN_STEPS if step <= count]
 
-    def rows(metric: str, label: str, step: int, interval: Interval) -> Row:
-        return make_row(metric, f"{label}, step {step}", len(windows), interval)
+    def rows(metric: str, label: str, step: int, values: Values, counted: Mask | None = None) -> Iterator[Row]:
+        chosen = np.ones(len(values), np.bool_) if counted is None else counted
+        if chosen.any():
+            interval = mean_interval(values[chosen], groups=groups[chosen], seed=seed)
+            yield make_row(metric, f"{label}, step {step}", int(chosen.sum()), interval)
 
     copies = {"copy first context frame": frames[:, 0], "copy last context frame": frames[:, context - 1]}
-    for label in ("imagined", *copies):
+    shown = {"imagined": rolled, **{label: np.repeat(each[:, None], count, axis=1) for label, each in copies.items()}}
+    shown |= studied.baselines
+    for label, each in shown.items():
         for step in steps:
-            shown = copies.get(label, rolled[:, step - 1])
-            values = psnr(shown, frames[:, context + step - 1])
-            yield rows("rollout_psnr_db", label, step, mean_interval(values, groups=groups, seed=seed))
+            yield from rows("rollout_psnr_db", label, step, psnr(each[:, step - 1], real[:, step - 1]))
+    for region, masks in studied.regions.items():
+        counted = masks.sum(axis=(2, 3)) >= LEAST_REGION
+        for label, each in shown.items():
+            for step in steps:
+                values = region_psnr(each[:, step - 1], real[:, step - 1], masks[:, step - 1])
+                yield from rows(f"rollout_{region}_psnr_db", label, step, values, counted[:, step - 1])
     if perceive is not None:
         for step in steps:
-            values = perceive(rolled[:, step - 1], frames[:, context + step - 1])
-            yield rows("rollout_effnet_lite_feature_distance", "imagined", step, mean_interval(values, groups=groups, seed=seed))
+            values = perceive(rolled[:, step - 1], real[:, step - 1])
+            yield from rows("rollout_effnet_lite_feature_distance", "imagined", step, values)
     for step in steps:
-        ours, real = sharpness(rolled[:, step - 1]), sharpness(frames[:, context + step - 1])
-        yield rows("rollout_sharpness_ratio", "imagined", step, ratio_interval(ours, real, groups=groups, seed=seed))
+        ours, theirs = sharpness(rolled[:, step - 1]), sharpness(real[:, step - 1])
+        ratio = ratio_interval(ours, theirs, groups=groups, seed=seed)
+        yield make_row("rollout_sharpness_ratio", f"imagined, step {step}", len(windows), ratio)
 
 
-def next_strips(compared: Compared, windows: Sequence[Window]) -> list[Strip]:
-    """One strip: new-view turns first, real above, imagined below, the last real frame on top."""
-    order = np.argsort(~compared.samples["new-view turns"], kind="stable")[: 2 * _SHEET_STRIPS]
-    captions = tuple(windows[place].asked[0].text for place in order)
-    rows = {"last": compared.against["copy last"][order], "real": compared.real[order]}
-    rows |= {label: compared.against[label][order] for label in ("imagined", "autoencoder") if label in compared.against}
+def _groups(windows: Sequence[Window]) -> npt.NDArray[np.str_]:
+    return np.array([window.group for window in windows])
+
+
+def next_strips(compared: Compared, windows: Sequence[Window], kind: FootageKind) -> list[Strip]:
+    """One strip: the samples that say most first; the last real frame on top, then the real one, then what is held against it."""
+    order = np.argsort(~compared.samples[kind.shown_first], kind="stable")[: 2 * _SHEET_STRIPS]
+    captions = tuple(kind.caption(windows[place].asked[0].text) for place in order)
+    rows = {"last": compared.against[COPY_LAST][order], "real": compared.real[order]}
+    rows |= {label: frames[order] for label, frames in compared.against.items() if label != COPY_LAST}
+    for region, masks in compared.regions.items():
+        rows[f"real, {region}"] = compared.real[order] * masks[order, ..., None]
     return [Strip(captions=captions, rows=rows)]
 
 
-def rollout_strips(windows: Sequence[Window], rolled: Frame) -> list[Strip]:
+def rollout_strips(windows: Sequence[Window], rolled: Frame, kind: FootageKind) -> list[Strip]:
     """Some rollouts: real above, imagined below, both after the given frames."""
     strips = []
     for window, imagined in list(zip(windows, rolled, strict=True))[:_SHEET_STRIPS]:
         end = window.context + min(_SHEET_STEPS, len(imagined))
-        captions = ("given", *(action.text for action in window.actions[: end - 1]))
+        captions = ("given", *(kind.caption(action.text) for action in window.actions[: end - 1]))
         shown = np.concatenate([window.seen, imagined])[:end]
         strips.append(Strip(captions=captions, rows={"real": window.frames[:end], "imagined": shown}))
     return strips

@@ -55,17 +55,27 @@ class Subject:
 
     @classmethod
     def load(
-        cls, name: str, *, device: str = "auto", dtype: str = "auto", sampling: str | Mapping[str, Any] | None = None
+        cls,
+        name: str,
+        *,
+        task: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        sampling: str | Mapping[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> Subject:
-        """The checkpoint of this name: "nano", a folder, a hub id, or "fake"."""
+        """The checkpoint of this name: "nano", a folder, a hub id, or "fake"; for one of its tasks or its default one."""
         if name == FAKE_CHECKPOINT:
+            if context:
+                raise ConfigError(f"The checkpoint 'fake' keeps a fixed context, got {sorted(context)}. Leave them out.")
             from bagel_world.world.fake import FakeWorld
 
-            return cls(FakeWorld(), name)
+            return cls(FakeWorld(task=task), name)
         from bagel_world.world.simulator import BagelWorld
 
         # World cannot say that a world takes the contexts it gave itself, so the checker is told so.
-        return cls(cast("World", BagelWorld.from_pretrained(name, device=device, dtype=dtype, sampling=sampling)), name)
+        world = BagelWorld.from_pretrained(name, task=task, device=device, dtype=dtype, sampling=sampling, context=context)
+        return cls(cast("World", world), name)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ NEW_VIEW_METERS = 0.25
 NEW_VIEW_DEGREES = 15.0
 """A view is new when no frame of the context was seen from within both of these."""
 
+SCENES = ("house", "table", "drop")
+"""What metadata call the number of the scene; one of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
@@ -25,8 +29,10 @@ class Window:
         actions: the context + horizon - 1 actions between them.
         context: how many of the frames are given.
         poses: float64, shape (context + horizon, 4), as in `Episode`; None where unknown.
-        group: windows of one group come from the same house (or else episode) and resemble each other.
+        group: windows of one group come from the same scene (or else episode) and resemble each other.
         house: (split, seed) from which the house can be drawn again; None for other footage.
+        start: which frame of the episode is the first of these.
+        metadata: that of the episode.
     """
 
     frames: Frame
@@ -35,6 +41,8 @@ class Window:
     poses: npt.NDArray[np.float64] | None
     group: str
     house: tuple[str, int] | None = None
+    start: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def seen(self) -> Frame:
@@ -81,9 +89,17 @@ def cut_window(episode: Episode, start: int, *, context: int, horizon: int) -> W
         actions=episode.actions[start : end - 1],
         context=context,
         poses=None if episode.poses is None else episode.poses[start:end].copy(),
-        group=str(metadata.get("house", metadata.get("episode_id", id(episode)))),
+        group=_group_of(episode),
         house=(str(metadata["split"]), int(metadata["seed"])) if made_here else None,
+        start=start,
+        metadata=metadata,
     )
+
+
+def _group_of(episode: Episode) -> str:
+    """The scene that an episode was recorded in, or else the episode."""
+    known = [episode.metadata[name] for name in (*SCENES, "episode_id") if name in episode.metadata]
+    return str(known[0] if known else id(episode))
 
 
 def draw_windows(episodes: Sequence[Episode], *, n: int, context: int, horizon: int, seed: int) -> list[Window]:

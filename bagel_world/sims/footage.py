@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bagel_world.actions import action_from_id
 from bagel_world.sims.drops import Drops
 from bagel_world.sims.house import House, draw_start
-from bagel_world.sims.plans import draw_plan
+from bagel_world.sims.plans import HousePlan, draw_plan
 from bagel_world.sims.spinner import Spinner
 from bagel_world.sims.table_plans import YAW_PERIOD, draw_degrees
 from bagel_world.sims.turntable import Turntable
+from bagel_world.sims.visitor import Visitor
 from bagel_world.sims.waiter import Waiter
 from bagel_world.sims.walker import Walker
 from bagel_world.types import Episode
@@ -21,7 +24,15 @@ FACING_OBJECT_SHARE = 0.85
 _DIGITS = 6  # of what metadata tell about bodies: micrometers are enough
 
 
-def record_walk(house: House, *, steps: int, seed: int, episode_id: str, rng: np.random.Generator) -> Episode:
+def record_walk(
+    house: House,
+    *,
+    steps: int,
+    seed: int,
+    episode_id: str,
+    rng: np.random.Generator,
+    policy: Callable[[HousePlan, np.random.Generator], Walker | Visitor] = Walker,
+) -> Episode:
     """Let a walker explore a house and write down what it sees.
 
     Args:
@@ -30,10 +41,11 @@ def record_walk(house: House, *, steps: int, seed: int, episode_id: str, rng: np
         seed: which house of the split.
         episode_id: the name under which the episode is stored.
         rng: decides the start pose and every choice of the walker.
+        policy: makes the walker.
     """
     start = draw_start(draw_plan(house.split, seed), rng, facing_object=rng.random() < FACING_OBJECT_SHARE)
     frame, _ = house.reset(options={"house": seed, "pose": start})
-    walker = Walker(house.plan, rng)
+    walker = policy(house.plan, rng)
     frames, poses, visible, actions = [frame], [house.pose], [house.visible()], []
     for _ in range(steps):
         action = walker.act(house.pose)
@@ -55,6 +67,11 @@ def record_walk(house: House, *, steps: int, seed: int, episode_id: str, rng: np
             "style": walker.style,
         },
     )
+
+
+def record_visits(house: House, *, steps: int, seed: int, episode_id: str, rng: np.random.Generator) -> Episode:
+    """Let a visitor go up to the objects of a house and write down what it sees; see `record_walk`."""
+    return record_walk(house, steps=steps, seed=seed, episode_id=episode_id, rng=rng, policy=Visitor)
 
 
 def record_spin(table: Turntable, *, steps: int, seed: int, episode_id: str, rng: np.random.Generator) -> Episode:

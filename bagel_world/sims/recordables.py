@@ -10,7 +10,7 @@ from bagel_world.actions import NAVIGATE_WORDS, ROLLOUT_WORDS, ROTATE_WORDS
 from bagel_world.episodes.manifest import AssetLicense
 from bagel_world.errors import UnknownNameError, nearest
 from bagel_world.sims.drops import Drops
-from bagel_world.sims.footage import record_fall, record_spin, record_walk
+from bagel_world.sims.footage import record_fall, record_spin, record_visits, record_walk
 from bagel_world.sims.house import House
 from bagel_world.sims.turntable import Turntable
 from bagel_world.types import Episode
@@ -68,6 +68,16 @@ RECORDABLES = {
         licenses=(_MINIWORLD,),
         packages=("bagel-world", "miniworld", "pyglet", *_PACKAGES),
         salt=(),
+    ),
+    "visits": Recordable(
+        open=House,
+        record=record_visits,
+        action_words=NAVIGATE_WORDS,
+        steps=24,
+        episodes_per_scene=2,
+        licenses=(_MINIWORLD,),
+        packages=("bagel-world", "miniworld", "pyglet", *_PACKAGES),
+        salt=(4,),
     ),
     "turntable": Recordable(
         open=Turntable,

@@ -1,7 +1,7 @@
 """How much arithmetic a step needs, and how much this machine does: together they say how well a training uses it.
 
-Counted is what the losses depend on, whatever is computed: attention over the pairs that may see each other, and of the last layer
-only the tokens with a loss. Backward counts twice the forward pass, as is usual (arXiv 2204.02311, appendix B).
+Counted is what the losses depend on, whatever is computed: attention over the pairs that may see each other, and of the last
+layer only the tokens with a loss. Backward counts twice the forward pass, as is usual (arXiv 2204.02311, appendix B).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The state of a training run on disk: safetensors and JSON, whole or not at all.
 
 A state is a folder `state-<step>` that appears by a rename. The last `keep` states stay; a full disk costs the newest one only.
+Several processes write a file of rows each, and `facts.json` says how many there are; any number of processes reads them back.
 """
 
 from __future__ import annotations
@@ -8,35 +9,44 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bagel_world.errors import TrainingError
 from bagel_world.training.ema import Ema
 from bagel_world.training.optim import Optimizer
+from bagel_world.training.ranks import Ranks
 
 _PREFIX = "state-"
 
 
 def save_run(
-    run: Path, step: int, named: dict[str, nn.Parameter], ema: Ema, optimizer: Optimizer, facts: dict[str, Any] | None = None
+    run: Path,
+    step: int,
+    named: dict[str, nn.Parameter],
+    ema: Ema,
+    optimizer: Optimizer,
+    facts: dict[str, Any] | None = None,
+    ranks: Ranks | None = None,
 ) -> Path:
     """Write what a training goes on from: weights, their averages, the optimizer; see `save_state`."""
     tensors: dict[str, Tensor] = {f"weights/{name}": parameter.detach() for name, parameter in named.items()}
     tensors |= {f"average/{name}": average for name, average in ema.averages.items()}
     tensors |= {f"optimizer/{name}": value for name, value in optimizer.state_tensors().items()}
-    return save_state(run, step, tensors, {"updates": ema.updates, **(facts or {})})
+    return save_state(run, step, tensors, {"updates": ema.updates, **(facts or {})}, ranks=ranks)
 
 
 @torch.no_grad()
-def load_run(run: Path, named: dict[str, nn.Parameter], ema: Ema, optimizer: Optimizer) -> int | None:
-    """Take back what `save_run` wrote last; its step, or None where there is nothing."""
-    found = load_state(run)
+def load_run(run: Path, named: dict[str, nn.Parameter], ema: Ema, optimizer: Optimizer, ranks: Ranks | None = None) -> int | None:
+    """Take back what `save_run` wrote last, by any number of processes; its step, or None where there is nothing."""
+    found = load_state(run, ranks)
     if found is None:
         return None
     step, tensors, facts = found
@@ -47,30 +57,64 @@ def load_run(run: Path, named: dict[str, nn.Parameter], ema: Ema, optimizer: Opt
     return step
 
 
-def save_state(run: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], *, keep: int = 2) -> Path:
+def save_state(
+    run: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], *, keep: int = 2, ranks: Ranks | None = None
+) -> Path:
     """Write the state after `step` steps and drop states older than the last `keep`; the new state's folder.
+
+    Args:
+        run: where states are.
+        step: how many steps were done.
+        tensors: what to keep, by name; of several processes each gives its rows.
+        facts: JSON values to keep.
+        keep: how many states stay.
+        ranks: the processes that save together.
 
     Raises:
         TrainingError: it could not be written; earlier states are untouched.
     """
     final = run / f"{_PREFIX}{step:08d}"
     unfinished = run / f".unfinished-{final.name}"
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, unfinished / "tensors.safetensors")
-        (unfinished / "facts.json").write_text(json.dumps({"step": step, **facts}), encoding="utf-8")
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(unfinished, final)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise TrainingError(
-            f"Could not save the state of step {step} in {run}: {error}. Free some space and resume: "
-            f"{'the last good state is ' + states(run)[-1].name if states(run) else 'there is no earlier state'}."
-        ) from error
-    for old in states(run)[:-keep]:
+    files = 1 if ranks is None else ranks.count
+    leads = ranks is None or ranks.leads
+    with _together(run, step, unfinished, ranks):
+        if leads:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+    with _together(run, step, unfinished, ranks):
+        own = {name: tensor.contiguous() for name, tensor in tensors.items() if leads or tensor.ndim}
+        save_file(own, unfinished / _file_name(0 if ranks is None else ranks.rank, files))
+    with _together(run, step, unfinished, ranks):
+        if leads:
+            (unfinished / "facts.json").write_text(json.dumps({"step": step, "files": files, **facts}), encoding="utf-8")
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(unfinished, final)
+    for old in states(run)[:-keep] if leads else ():
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+@contextmanager
+def _together(run: Path, step: int, unfinished: Path, ranks: Ranks | None) -> Iterator[None]:
+    """One part of a save: it fails for all processes where it fails for one."""
+    failure: Exception | None = None
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        failure = error
+    failed = failure is not None
+    if failed if ranks is None else ranks.any(failed):
+        if ranks is None or ranks.leads:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise TrainingError(
+            f"Could not save the state of step {step} in {run}: {failure or 'another process failed'}. "
+            f"Free some space and resume: "
+            f"{'the last good state is ' + states(run)[-1].name if states(run) else 'there is no earlier state'}."
+        ) from failure
+
+
+def _file_name(rank: int, files: int) -> str:
+    return "tensors.safetensors" if files == 1 else f"tensors-{rank + 1:05d}-of-{files:05d}.safetensors"
 
 
 def states(run: Path) -> list[Path]:
@@ -78,8 +122,8 @@ def states(run: Path) -> list[Path]:
     return sorted(path for path in run.glob(f"{_PREFIX}*") if path.is_dir())
 
 
-def load_state(run: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
-    """Step, tensors and facts of the newest state; None where there is none.
+def load_state(run: Path, ranks: Ranks | None = None) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+    """Step, tensors and facts of the newest state, of several processes each its rows; None where there is none.
 
     Raises:
         TrainingError: the newest state cannot be read.
@@ -89,9 +133,33 @@ def load_state(run: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | Non
         return None
     try:
         facts = json.loads((found[-1] / "facts.json").read_text(encoding="utf-8"))
-        return int(facts["step"]), load_file(found[-1] / "tensors.safetensors"), facts
+        files = int(facts.get("files", 1))
+        paths = [found[-1] / _file_name(rank, files) for rank in range(files)]
+        tensors = load_file(paths[0]) if files == 1 and ranks is None else _read_rows(paths, ranks)
+        return int(facts["step"]), tensors, facts
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise TrainingError(f"{found[-1]} is no state: {error}. Delete that folder to go on from an earlier one.") from error
+
+
+def _read_rows(paths: Sequence[Path], ranks: Ranks | None) -> dict[str, Tensor]:
+    """Tensors that are spread over files by rows; only the rows of this process are read."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(safe_open(path, framework="pt")) for path in paths]
+        tensors = {}
+        for name in files[0].keys():  # noqa: SIM118 - a safetensors file is no mapping
+            parts = [file.get_slice(name) for file in files if name in file.keys()]  # noqa: SIM118
+            if not parts[0].get_shape():
+                tensors[name] = files[0].get_tensor(name)
+                continue
+            lengths = [part.get_shape()[0] for part in parts]
+            wanted = slice(0, sum(lengths)) if ranks is None else ranks.rows(sum(lengths))
+            starts = [sum(lengths[:place]) for place in range(len(parts))]
+            spans = [
+                (max(0, wanted.start - start), min(length, wanted.stop - start))
+                for start, length in zip(starts, lengths, strict=True)
+            ]
+            tensors[name] = torch.cat([part[first : max(first, last)] for part, (first, last) in zip(parts, spans, strict=True)])
+    return tensors
 
 
 def load_facts(run: Path) -> dict[str, Any]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 
 class Ema:
-    """Exponential moving average of a module's parameters.
+    """Exponential moving average of a module's parameters, or of shards of them by name.
 
     The decay warms up with the number of updates (`(1 + n) / (10 + n)` at most), so that an early average is not the
     initial weights.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    def __init__(self, module: nn.Module | Mapping[str, nn.Parameter], decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self._live = dict(module.named_parameters())
+        self._live = dict(module.named_parameters() if isinstance(module, nn.Module) else module)
         self.averages = {name: parameter.detach().clone() for name, parameter in self._live.items()}
 
     @torch.no_grad()

@@ -41,8 +41,8 @@ class Pace:
 
     def __init__(self, steps: int = 20) -> None:
         self.peak: float | None = None
-        self._steps: deque[tuple[float, float, float, float]] = deque(maxlen=steps)
-        self._began = self._waited = 0.0
+        self._steps: deque[tuple[float, float, float, float, float]] = deque(maxlen=steps)
+        self._began = self._waited = self._learned = 0.0
 
     def start(self) -> None:
         """A step begins, and waits for its data."""
@@ -52,9 +52,13 @@ class Pace:
         """The data is there."""
         self._waited = time.perf_counter() - self._began
 
+    def learned(self) -> None:
+        """The gradients are there."""
+        self._learned = time.perf_counter() - self._began
+
     def done(self, tokens: float, flop: float = 0.0) -> None:
         """The step is done, and has learned from so many tokens with so many floating-point operations."""
-        self._steps.append((time.perf_counter() - self._began, self._waited, tokens, flop))
+        self._steps.append((time.perf_counter() - self._began, self._waited, self._learned, tokens, flop))
 
     def figures(self) -> dict[str, float]:
         """How fast it went.
@@ -62,9 +66,26 @@ class Pace:
         `tokens_per_second`; `data_wait`, the share of the time in which nothing was done but wait for data; `mfu`, the share of
         the machine's peak that the step's arithmetic came to, optimizer and all else included in the time.
         """
-        seconds, waited, tokens, flop = (sum(each) for each in zip(*self._steps, strict=True))
+        seconds, waited, _, tokens, flop = (sum(each) for each in zip(*self._steps, strict=True))
         figures = {"tokens_per_second": round(tokens / seconds, 1), "data_wait": round(waited / seconds, 4)}
         return figures if self.peak is None else {**figures, "mfu": round(flop / seconds / self.peak, 4)}
+
+    def last(self) -> dict[str, float]:
+        """Where the time of the last step went: `step_seconds`, shares of it, and its arithmetic over the peak's.
+
+        `learning_share` is that of forward and backward, `optimizer_share` of all that comes after, `data_share` of waiting;
+        `learning_peak` and `step_peak` are the shares of the peak over forward and backward, and over the whole step.
+        """
+        seconds, waited, learned, _, flop = self._steps[-1]
+        peak = float("inf") if self.peak is None else self.peak
+        return {
+            "step_seconds": seconds,
+            "learning_share": (learned - waited) / seconds,
+            "optimizer_share": (seconds - learned) / seconds,
+            "data_share": waited / seconds,
+            "learning_peak": flop / (learned - waited) / peak,
+            "step_peak": flop / seconds / peak,
+        }
 
 
 class RunLog:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Literal
@@ -41,7 +41,7 @@ class OptimizerConfig(BaseModel):
     clip: float = Field(default=1.0, gt=0, description="Largest global L2 norm of the gradient.")
     schedule: Schedule = "trapezoid"
     warmup_steps: int = Field(default=100, ge=0)
-    decay_share: float = Field(default=0.4, ge=0, le=1, description="Share of the steps, the last, in which rates of a trapezoid fall.")
+    decay_share: float = Field(default=0.4, ge=0, le=1, description="Share of the steps in which a trapezoid falls.")
 
     @model_validator(mode="after")
     def _betas_in_range(self) -> OptimizerConfig:
@@ -156,12 +156,19 @@ class Optimizer:
         matrices: the names among them that Muon moves.
         config: rates and schedule.
         pool: threads that share Muon's work.
+        total: adds up a number over the processes, where each holds a share of the parameters.
     """
 
     def __init__(
-        self, named: dict[str, nn.Parameter], matrices: set[str], config: OptimizerConfig, pool: Executor | None = None
+        self,
+        named: dict[str, nn.Parameter],
+        matrices: set[str],
+        config: OptimizerConfig,
+        pool: Executor | None = None,
+        total: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.config = config
+        self._total = total
         self._named = named
         matrices = matrices if config.matrix_rate > 0 else set()
         rest = [parameter for name, parameter in named.items() if name not in matrices]
@@ -175,12 +182,21 @@ class Optimizer:
 
     def step(self, factor: float) -> float:
         """Clip, move the weights at `factor` times the peak rates, clear the gradients; the gradient norm before clipping."""
-        norm = nn.utils.clip_grad_norm_(self._named.values(), self.config.clip)
+        norm = self._clip()
         for part, peak in zip(self._parts, self._peaks, strict=True):
             part.param_groups[0]["lr"] = peak * factor
             part.step()
             part.zero_grad(set_to_none=True)
         return float(norm)
+
+    def _clip(self) -> Tensor:
+        parameters = list(self._named.values())
+        if self._total is None:
+            return nn.utils.clip_grad_norm_(parameters, self.config.clip)
+        norms = nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
+        norm = self._total(norms.square()).sqrt()
+        nn.utils.clip_grads_with_norm_(parameters, self.config.clip, norm)
+        return norm
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Every tensor of the optimizer by `parameter name/what it is`."""

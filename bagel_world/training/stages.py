@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from bagel_world.model.tokenizer import Tokenizer
 from bagel_world.model.vae import Vae
 from bagel_world.training.adapter import save_lora
 from bagel_world.training.autoencoder import AutoencoderTrainer
+from bagel_world.training.checkpoint import load_state, part_of
 from bagel_world.training.config import TrainingConfig
 from bagel_world.training.data.batches import WalkBatches
 from bagel_world.training.data.budget import Packer, fits
@@ -33,6 +35,7 @@ from bagel_world.training.data.sources import SourceConfig, open_samples
 from bagel_world.training.data.stream import SampleStream
 from bagel_world.training.data.walks import Walks, gather_walks
 from bagel_world.training.data.words import train_tokenizer
+from bagel_world.training.ranks import Ranks
 from bagel_world.training.trainer import Trainer, scale_inputs
 from bagel_world.training.warm_start import warm_up
 from bagel_world.training.workers import step_threads
@@ -52,14 +55,22 @@ class Stages:
     Args:
         config: the recipe.
         resume: go on from what the run folder holds; without it a folder that holds a run is refused.
+        ranks: the processes that train the world model together; None where there is one.
 
     Raises:
-        TrainingError: the run folder holds a run and `resume` is not set.
+        TrainingError: the run folder holds a run and `resume` is not set; or it lacks what one process must have made before
+            several train together.
     """
 
-    def __init__(self, config: TrainingConfig, *, resume: bool) -> None:
-        self.config = config
-        self.device = config.torch_device()
+    def __init__(self, config: TrainingConfig, *, resume: bool, ranks: Ranks | None = None) -> None:
+        self.config, self.ranks = config, ranks
+        self.device = config.torch_device() if ranks is None else ranks.device
+        made = (config.run / _VAE).is_file() and (config.run / _TOKENIZER).is_dir()
+        if ranks is not None and config.start_from is None and not made:
+            raise TrainingError(
+                f"Several processes train the world model together, and {config.run} has no autoencoder and tokenizer yet. "
+                "Train those first with one process: bagel-world train RECIPE --set mot.steps=1"
+            )
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32: its rounding is far below the noise of a training step
         self.shape = config.model_shape()
@@ -67,7 +78,8 @@ class Stages:
         if marker.is_file() and not resume:
             raise TrainingError(f"{config.run} already holds a run. Go on with --resume, or name another with --set run=FOLDER.")
         config.run.mkdir(parents=True, exist_ok=True)
-        marker.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        if ranks is None or ranks.leads:
+            marker.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @property
     def exported(self) -> Path:
@@ -155,16 +167,36 @@ class Stages:
 
     def mot(self, vae: Vae, tokenizer: Tokenizer, progress: Progress | None = None, preview: Preview | None = None) -> Bagel:
         """Train the world model."""
-        trainer = self.trainer(self._fresh_model(), vae, tokenizer, progress, preview)
+        trainer = self.trainer(self.fresh_model(), vae, tokenizer, progress, preview)
         trainer.resume()
         figures = trainer.train()
+        if self.ranks is not None:
+            return self._whole(trainer, figures)
         _write_figures(self.config.run / "mot.json", {"steps": trainer.step, **figures})
         if trainer.lora is not None:
             save_lora(trainer.lora, self.config.run / "adapter")
             trainer.lora.merge()
         return trainer.bagel.eval()
 
-    def _fresh_model(self) -> Bagel:
+    def _whole(self, trainer: Trainer, figures: dict[str, float]) -> Bagel:
+        """The averaged weights of a training by several processes, read back from the state that they saved together."""
+        assert self.ranks is not None
+        trainer.ema.swap()
+        trainer.save()
+        self.ranks.wait()
+        if self.ranks.leads:
+            _write_figures(self.config.run / "mot.json", {"steps": trainer.step, **figures})
+        found = load_state(trainer.run)
+        assert found is not None
+        bagel = self.fresh_model()
+        averages = part_of(found[1], "average/")
+        with torch.no_grad():
+            for name, parameter in bagel.named_parameters():
+                parameter.copy_(averages[name])
+        return bagel.eval()
+
+    def fresh_model(self) -> Bagel:
+        """The model before its first step."""
         if self.config.start_from is not None:
             return load(self.config.start_from, device=self.device).bagel
         generator = torch.Generator().manual_seed(self.config.seed)
@@ -186,22 +218,25 @@ class Stages:
             assert preview is not None
             return preview(step, Checkpoint(config=self.shape, bagel=averaged, vae=vae, tokenizer=tokenizer))
 
+        with nullcontext() if self.ranks is None else self.ranks.leader_first():
+            feeds = [self._feed(split, vae, tokenizer) for split in ("train", "validation")]
         return Trainer(
             bagel,
             self.config.mot,
-            train=self._feed("train", vae, tokenizer),
-            validation=self._feed("validation", vae, tokenizer),
+            train=feeds[0],
+            validation=feeds[1],
             run=self.config.run / "mot",
             seed=self.config.seed,
             workers=self.config.workers,
             progress=progress,
             preview=None if preview is None else show,
+            ranks=self.ranks,
         )
 
     def _feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> Feed:
         if not self.config.samples:
             return self._walk_feed(split, vae, tokenizer)
-        samples = self._sample_feed(split, vae, tokenizer)
+        samples = self.sample_feed(split, vae, tokenizer)
         return MixedFeed(self._walk_feed(split, vae, tokenizer), samples) if self.config.train else samples
 
     def _walk_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> WalkFeed:
@@ -212,7 +247,7 @@ class Stages:
             latents.fill()
         if split == "train":
             sampler = WalkSampler(latents, tokenizer, mot.walk, seed=self.config.seed)
-            threads = min(mot.batch, step_threads(self.config.workers, self.device))
+            threads = min(mot.batch, step_threads(self.config.workers, self.device) if self.ranks is None else self.ranks.count)
             batches = WalkBatches(sampler, rules, batch=mot.batch, slices=threads)
             return WalkFeed(batches, steps=mot.steps, loaders=self.config.loaders)
         walk = mot.walk.model_copy(update={"imagined_share": 0.0})
@@ -220,7 +255,8 @@ class Stages:
         slices = -(-mot.validation_windows // _VALIDATION_BATCH)
         return WalkFeed(WalkBatches(sampler, rules, batch=mot.validation_windows, slices=slices))
 
-    def _sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> SampleFeed:
+    def sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> SampleFeed:
+        """Packs of the samples of "train" or "validation"."""
         mot, rules = self.config.mot, packing_rules(self.shape, tokenizer)
         training = split == "train"
         undropped = {"text_dropout": 0.0, "vit_dropout": 0.0, "vae_dropout": 0.0}
@@ -245,7 +281,7 @@ class Stages:
             TrainingError: there is no state yet.
         """
         vae, tokenizer = self.autoencoder(), self.tokenizer()
-        trainer = self.trainer(self._fresh_model(), vae, tokenizer)
+        trainer = self.trainer(self.fresh_model(), vae, tokenizer)
         if not trainer.resume():
             raise TrainingError(f"There is no state of the world model in {trainer.run} yet. Train first.")
         trainer.ema.swap()

@@ -37,8 +37,10 @@ from bagel_world.training.lora import LoraConfig, add_lora
 from bagel_world.training.losses import text_loss, velocity_loss
 from bagel_world.training.metrics import Pace, RunLog
 from bagel_world.training.optim import Optimizer, OptimizerConfig, rate_factor
+from bagel_world.training.parallel import ShardedSteps, check_shardable, recompute_layers
 from bagel_world.training.parts import PARTS, check_parts, parameters_of
-from bagel_world.training.workers import Losses, Precision, Workers
+from bagel_world.training.ranks import Ranks
+from bagel_world.training.workers import Losses, Precision, Workers, precision_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class MotConfig(BaseModel):
     text_weight: float = Field(default=0.0, ge=0, description="Weight of the cross-entropy of texts; 0 teaches no writing.")
     balance_texts: bool = Field(default=False, description="Weigh the tokens of a text by 1 / sqrt(its length).")
     precision: Precision = "float32"
+    recompute: bool = Field(default=False, description="Activation checkpointing: less memory for a third more arithmetic.")
     compile: bool = Field(default=False, description="Compile the decoder layers: a minute of waiting, then faster on a GPU.")
     freeze_understanding: bool = Field(
         default=False, description="Let no gradient into or through the understanding expert, embeddings, ViT and connector."
@@ -101,6 +104,11 @@ class Trainer:
         workers: threads that share a step; on a GPU one does it all.
         progress: called after every step with (step, steps, losses and pace).
         preview: called now and then with (step, model with averaged weights); what it gives goes into the log.
+        ranks: the processes that train together, each with the same arguments; None where there is one. They log, report and
+            preview through the first alone; previews are left out, for no process holds all weights.
+
+    Raises:
+        ConfigError: the recipe asks for what several processes cannot do.
     """
 
     def __init__(
@@ -115,44 +123,68 @@ class Trainer:
         workers: int = 2,
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
         preview: Callable[[int, Bagel], dict[str, float]] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.bagel, self.config, self.run = bagel, config, run
         self.lora = None if config.lora is None else add_lora(bagel, config.lora, torch.Generator().manual_seed(seed))
+        if config.recompute:
+            recompute_layers(bagel)
         if config.compile:
             bagel.mot.compile(dynamic=True)
         self.step = 0
         self._seed = seed
         self._feed, self._validation = train, validation
         self._held_out: list[Batch] = []
-        self._workers = Workers(workers, bagel.device, config.precision)
+        self._learn: Callable[[Batch], Losses] = self._loss_of
+        self.ranks = ranks
         if self.lora is None:
             self._named = parameters_of(bagel, taught_parts(config, shown=train.shows_vit))
         else:
             self._named = dict(self.lora.named_parameters())
+        averaged: torch.nn.Module | dict[str, torch.nn.Parameter] = bagel if self.lora is None else self.lora
+        if ranks is None:
+            self._workers = Workers(workers, bagel.device, config.precision)
+        else:
+            check_shardable(config.optimizer, lora=self.lora is not None)
+            self._workers = ShardedSteps(
+                bagel,
+                self._loss_of,
+                list(self._named),
+                ranks,
+                threads=workers,
+                precision=precision_of(bagel.device, config.precision),
+            )
+            self._learn, averaged = self._workers.losses, self._workers.shards
+            self._named = {name: self._workers.shards[name] for name in self._named}
         # Low-rank factors are no matrices to orthogonalize: their product is what acts.
         matrices = set(matrix_names(self._named)) if self.lora is None else set()
-        self._optimizer = Optimizer(self._named, matrices, config.optimizer, self._workers.pool)
-        self.ema = Ema(bagel if self.lora is None else self.lora, config.ema_decay)
-        self._progress, self._preview = progress, preview
+        total = None if ranks is None else ranks.total
+        self._optimizer = Optimizer(self._named, matrices, config.optimizer, self._workers.pool, total)
+        self.ema = Ema(averaged, config.ema_decay)
+        self._leads = ranks is None or ranks.leads
+        self.progress = progress if self._leads else None
+        self._preview = preview if ranks is None else None
         run.mkdir(parents=True, exist_ok=True)
         self._log = RunLog(run / "log.jsonl")
-        self._pace = Pace()
+        self.pace = Pace()
 
     def train(self) -> dict[str, float]:
         """Train to the last step and leave the averaged weights in the model; the validation figures."""
         parameters = list(self._named.values())
         dtype = torch.bfloat16 if self.config.precision == "bfloat16" else self.bagel.dtype
-        self._pace.peak = product_peak(self.bagel, dtype, self._workers.count, self._workers.pool)
-        _LOG.info("matrix products at %.0f GFLOP/s at best", self._pace.peak / 1e9)
+        self.pace.peak = product_peak(self.bagel, dtype, self._workers.count, self._workers.pool)
+        self.pace.peak *= 1 if self.ranks is None else self.ranks.count
+        _LOG.info("matrix products at %.0f GFLOP/s at best", self.pace.peak / 1e9)
         began = time.perf_counter()
-        if self.config.tensorboard:
+        if self.config.tensorboard and self._leads:
             self._log.curves = Curves(self.run / "tensorboard", self.step)
         while self.step < self.config.steps:
-            self._pace.start()
+            self.pace.start()
             slices = self._feed.slices(self.step)
-            self._pace.fed()
+            self.pace.fed()
             self._drop(self.step)
             losses = self._workers.backward(parameters, self._losses, slices)
+            self.pace.learned()
             if not np.isfinite(losses["loss"]):
                 raise self._diverged(losses["loss"], slices)
             losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
@@ -160,7 +192,7 @@ class Trainer:
             tokens, flop = losses.pop("tokens"), losses.pop("flop")
             if self._feed.capacity:
                 losses["fill"] = round(tokens / self._feed.capacity, 4)
-            self._pace.done(tokens * len(slices), flop * len(slices))
+            self.pace.done(tokens * len(slices), flop * len(slices))
             self.step += 1
             self._drop(None)
             self._after_step(losses, time.perf_counter() - began)
@@ -179,24 +211,27 @@ class Trainer:
         batch = part()
         flop = step_flop(self.bagel, batch, writing=self.config.text_weight > 0)
         counts = {"tokens": float(batch.tokens), "flop": flop}
-        return {**self._loss_of(batch), **{name: torch.tensor(count, dtype=torch.float64) for name, count in counts.items()}}
+        return {**self._learn(batch), **{name: torch.tensor(count, dtype=torch.float64) for name, count in counts.items()}}
 
     def _loss_of(self, batch: Batch) -> Losses:
         batch = batch.to(self.bagel.device)
         packed, plan = batch.packed, self.bagel.plan(batch.packed)
-        if batch.estimates is not None:
+        paints = batch.estimates is not None
+        # Processes go through the layers together: where one paints for itself, all run that pass.
+        if paints if self.ranks is None else self.ranks.any(paints):
             with torch.no_grad():
-                packed = batch.estimates.put(packed, self.bagel.velocity(packed, plan=plan))
+                velocity = self.bagel.velocity(packed, plan=plan)
+            packed = packed if batch.estimates is None else batch.estimates.put(packed, velocity)
         shares = {"velocity_share": batch.velocity_share, "text_share": batch.text_share}
         return pack_losses(self.bagel, packed, batch.targets, self.config, plan, **shares)
 
     def _after_step(self, losses: dict[str, float], seconds: float) -> None:
         config = self.config
         if self.step % 10 == 0:
-            self._log.write(self.step, seconds=round(seconds, 1), **losses, **self._pace.figures())
+            self._write(seconds=round(seconds, 1), **losses, **self.pace.figures())
         if self.step % config.validate_every == 0:
             figures = self.validate()
-            self._log.write(self.step, **figures)
+            self._write(**figures)
             _LOG.info("step %d: %s", self.step, {name: round(value, 4) for name, value in figures.items()})
         if self.step % config.save_every == 0:
             self.save()
@@ -205,9 +240,13 @@ class Trainer:
             with self._eager():
                 figures = self._preview(self.step, self.bagel)
             self.ema.swap()
-            self._log.write(self.step, **figures)
-        if self._progress is not None:
-            self._progress(self.step, config.steps, {**losses, **self._pace.figures()})
+            self._write(**figures)
+        if self.progress is not None:
+            self.progress(self.step, config.steps, {**losses, **self.pace.figures()})
+
+    def _write(self, **values: Any) -> None:
+        if self._leads:
+            self._log.write(self.step, **values)
 
     @torch.no_grad()
     def validate(self, *, swap: bool = True) -> dict[str, float]:
@@ -219,7 +258,7 @@ class Trainer:
         totals: dict[str, float] = {}
         with self._eager():
             for batch in self._held_out:
-                for name, value in self._loss_of(batch).items():
+                for name, value in self._learn(batch).items():
                     totals[name] = totals.get(name, 0.0) + float(value) / len(self._held_out)
         if swap:
             self.ema.swap()
@@ -230,7 +269,8 @@ class Trainer:
         return torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
 
     def _diverged(self, loss: float, slices: Sequence[Slice]) -> TrainingError:
-        path = self.run / f"diverged-{self.step:08d}.safetensors"
+        mine = "" if self.ranks is None else f"-rank{self.ranks.rank}"
+        path = self.run / f"diverged-{self.step:08d}{mine}.safetensors"
         tensors = {f"{place}/{name}": each for place, make in enumerate(slices) for name, each in make().tensors().items()}
         save_file(tensors, str(path))
         return TrainingError(
@@ -240,16 +280,18 @@ class Trainer:
 
     def save(self) -> Path:
         """Write the state of the run."""
-        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, {"feed": self._feed.position()})
+        facts = {"feed": self._feed.position()}
+        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks)
 
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""
-        step = load_run(self.run, self._named, self.ema, self._optimizer)
+        step = load_run(self.run, self._named, self.ema, self._optimizer, self.ranks)
         if step is None:
             return False
         self._feed.restore(load_facts(self.run).get("feed", {}))
         self.step = step
-        self._log.cut(self.step)
+        if self._leads:
+            self._log.cut(self.step)
         return True
 
 

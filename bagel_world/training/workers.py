@@ -28,6 +28,12 @@ def step_threads(threads: int, device: torch.device) -> int:
     return threads if device.type == "cpu" else 1
 
 
+def precision_of(device: torch.device, precision: Precision) -> Callable[[], torch.autocast]:
+    """What makes the context of a forward pass."""
+    # Without its cache: a weight cast where no gradient is asked for would be found where one is.
+    return partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)
+
+
 class Workers:
     """A pool of threads that share one module's weights.
 
@@ -41,14 +47,7 @@ class Workers:
         self.count = step_threads(threads, device)
         torch.set_num_threads(1)
         self.pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,)) if self.count > 1 else None
-        self._precision = partial(
-            # Without its cache: a weight cast where no gradient is asked for would be found where one is.
-            torch.autocast,
-            device.type,
-            torch.bfloat16,
-            enabled=precision == "bfloat16",
-            cache_enabled=False,
-        )
+        self._precision = precision_of(device, precision)
 
     def backward(
         self, parameters: Sequence[nn.Parameter], compute: Callable[[Slice], Losses], slices: Sequence[Slice]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -63,6 +63,8 @@ class WritingConfig(_Setting):
     """Longest answer or thought, in tokens."""
     temperature: float = Field(0.0, ge=0)
     """0 takes the likeliest token; above, tokens are drawn from softmax(logits / temperature)."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Words that end an answer where they first appear in it; they are left out."""
 
 
 class ContextConfig(_Setting):

@@ -252,7 +252,7 @@ def restore(reader: Reader, state: dict[str, Any]) -> Context:
         events = tuple(_restored(reader, place, event, state) for place, event in enumerate(state["events"]))
         prompt = None if state["prompt"] is None else reader.said(state["prompt"])
         return rebuild(reader, prompt, events, int(state["dropped_frames"]), [bool(cut) for cut in state["cuts"]])
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, OSError, SyntaxError) as error:
         raise StateError(f"This is not the state of a context of this world: {error!r}. Use what get_state returned.") from error
 
 
@@ -261,12 +261,19 @@ def _restored(reader: Reader, place: int, event: dict[str, Any], state: dict[str
         return reader.said(event["text"], thought=event["kind"] == "thought")
     picture = Image.open(io.BytesIO(np.asarray(state[f"frame{place}"]).tobytes())).convert("RGB")
     seen = reader.seen(np.asarray(picture), see=event["see"])
-    noise, latents = state.get(f"noise{place}"), state.get(f"latents{place}")
-    if noise is not None:
-        seen = replace(seen, noise=torch.from_numpy(np.asarray(noise)))
-    if latents is not None:
-        seen = replace(seen, latents=torch.from_numpy(np.array(latents)).float())
-    return seen
+    noise, latents = (_restored_latents(reader, seen, state.get(f"{name}{place}")) for name in ("noise", "latents"))
+    return replace(seen, noise=noise, latents=latents)
+
+
+def _restored_latents(reader: Reader, seen: Seen, values: Any) -> Float[Tensor, "z h w"] | None:
+    """Latents, or their noise, if they are of this frame."""
+    if values is None:
+        return None
+    vae, (height, width) = reader.config.vae_config, seen.frame.shape[:2]
+    shape = (vae.z_channels, height // vae.downsample, width // vae.downsample)
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(f"expected finite floats of shape {shape} for a frame, got {values!r:.80}")
+    return torch.from_numpy(np.array(values)).float()
 
 
 def rebuild(

@@ -1,26 +1,40 @@
 """FakeWorld: a deterministic world of numpy alone, for tests, documentation and the development of agents.
 
 It follows both protocols to the letter and knows nothing of models: turning rolls the view around a closed strip, walking
-enlarges its middle, staying keeps it, and a little noise depends on the seed and on everything the context holds.
+enlarges its middle, waiting rolls it down, staying keeps it, and a little noise depends on the seed and on everything the
+context holds.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from bagel_world.actions import NAVIGATE_WORDS
+from bagel_world.actions import ROLLOUT_WORDS, ROTATE_WORDS, TASK_WORDS, TURNS
 from bagel_world.errors import ConfigError, StateError
 from bagel_world.images import read_image
 from bagel_world.types import Action, Episode, Frame, Thought
-from bagel_world.world.fake_views import VIEWS_PER_TURN, draw_room, fit_view, move_view, view_cosine
+from bagel_world.world.config import WritingConfig, read_setting
+from bagel_world.world.fake_views import COLORS, VIEWS_PER_TURN, color_share, draw_room, fit_view, move_view, view_cosine
+from bagel_world.world.prompts import PROMPTS, THINK_CLOSE, THINK_OPEN
+from bagel_world.world.tasks import pick_task
+from bagel_world.world.writing import Draft, Piece
 
 _FRAME_TOKENS = 16
 _START_WALKS = ((1, 0), (2, 0), (0, 1), (1, 1))
+_START_WORDS = {
+    "navigate": ("Look left", "Move forward", "Look right"),
+    "rotate": (ROTATE_WORDS[2], ROTATE_WORDS[4], ROTATE_WORDS[0]),
+    "rollout": ROLLOUT_WORDS,
+}
+_SIZES = {"navigate": (64, 64), "rotate": (96, 96), "rollout": (64, 64)}
+_STEPS_PER_TURN = {"navigate": VIEWS_PER_TURN, "rotate": 360 // TURNS[0], "rollout": VIEWS_PER_TURN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,38 +119,47 @@ class FakeWorld:
     """A world and a thinker without a model.
 
     Args:
+        task: "navigate", "rotate" or "rollout": decides the action words, the starts and the frame size where none is given;
+            the same words do the same in all of them.
         seed: decides the rooms of `starts` and nothing else.
-        frame_size: (height, width) in pixels; the width is a multiple of `VIEWS_PER_TURN` so that turns close exactly.
-        action_words: the discrete actions; any other words work too.
+        frame_size: (height, width) in pixels; the width is a multiple of `VIEWS_PER_TURN`, to rotate of 24, so that turns close
+            exactly. None gives 64 x 64, to rotate 96 x 96.
+        action_words: other discrete actions than those of the task; any words work too.
         max_frames: frames a context keeps, at least 2.
         noise: each pixel value is changed by up to this much, 0..255; 0 makes turning exactly reversible.
 
     Attributes:
-        model_calls: calls of `imagine`, `similarity`, `think` and `ask` so far; a batch counts once.
+        task: what it is used for.
+        model_calls: calls of `imagine`, `similarity`, `explain`, `think`, `ask`, `write` and `judge` so far; a batch counts
+            once.
 
     Raises:
         ConfigError: a setting out of range.
+        UnknownNameError: no such task.
     """
 
     def __init__(
         self,
         *,
+        task: str | None = None,
         seed: int = 0,
-        frame_size: tuple[int, int] = (64, 64),
-        action_words: tuple[str, ...] = NAVIGATE_WORDS,
+        frame_size: tuple[int, int] | None = None,
+        action_words: tuple[str, ...] | None = None,
         max_frames: int = 8,
         noise: int = 1,
     ) -> None:
-        height, width = frame_size
-        if height < 1 or width < 1 or width % VIEWS_PER_TURN:
-            raise ConfigError(f"Expected a frame_size whose width is a multiple of {VIEWS_PER_TURN}, got {frame_size!r}.")
+        self.task = pick_task(task, TASK_WORDS)
+        height, width = _SIZES[self.task] if frame_size is None else frame_size
+        if height < 1 or width < 1 or width % _STEPS_PER_TURN[self.task]:
+            steps = _STEPS_PER_TURN[self.task]
+            raise ConfigError(f"Expected a frame_size whose width is a multiple of {steps}, got {frame_size!r}.")
         if max_frames < 2:
             raise ConfigError(f"Expected max_frames of at least 2 (the first and the newest frame), got {max_frames!r}.")
         if not 0 <= noise <= 255:
             raise ConfigError(f"Expected noise in 0..255, got {noise!r}.")
         self._seed = seed
         self._frame_size = (height, width)
-        self._action_words = tuple(action_words)
+        self._action_words = TASK_WORDS[self.task] if action_words is None else tuple(action_words)
         self._max_frames = max_frames
         self._noise = noise
         self._starts: tuple[Episode, ...] | None = None
@@ -194,6 +217,19 @@ class FakeWorld:
         self.model_calls += 1
         return [view_cosine(frame, goal) for frame, goal in zip(frames, goals, strict=True)]
 
+    def explain(
+        self, contexts: Sequence[Any], frames: Sequence[Frame], *, words: Sequence[str], seeds: Sequence[int]
+    ) -> npt.NDArray[np.float64]:
+        """Which words lead from each context nearest to its frame: normal likelihoods of what they do without noise."""
+        self.model_calls += 1
+        rows = [self._explain_one(context, frame, words) for context, frame, _ in zip(contexts, frames, seeds, strict=True)]
+        return np.stack(rows) if rows else np.zeros((0, len(words)))
+
+    @property
+    def can_write(self) -> bool:
+        """It can."""
+        return True
+
     def think(self, contexts: Sequence[Any], *, seeds: Sequence[int]) -> list[Thought]:
         """A sentence about the newest frame and what is being done, for every context."""
         self.model_calls += 1
@@ -207,6 +243,44 @@ class FakeWorld:
         self.model_calls += 1
         return f"It is mostly {_color_of(context)}."
 
+    def ask_many(
+        self, contexts: Sequence[Any], questions: Sequence[str], *, think: bool = False, seeds: Sequence[int] | None = None
+    ) -> list[str]:
+        """The color of the newest frame of every context."""
+        self.model_calls += 1
+        return [f"It is mostly {_color_of(context)}." for context, _ in zip(contexts, questions, strict=True)]
+
+    def read(self, prompt: str | None = None, *, think: bool = False) -> FakeContext:
+        """An empty context; the thinking prompt opens it where `think`."""
+        opening = [*([PROMPTS["answer"]] if think else []), *([prompt] if prompt else [])]
+        return self.begin("\n\n".join(opening) or None)
+
+    def reply(self, context: Any) -> str:
+        """The text that `write` writes behind a context: the color of the newest frame. A subclass may say something else."""
+        thought = f"{THINK_OPEN}I look.{THINK_CLOSE} " if THINK_OPEN in (context.prompt or "") else ""
+        return f"{thought}It is mostly {_color_of(context)}."
+
+    def write(
+        self,
+        contexts: Sequence[Any],
+        *,
+        seeds: Sequence[int],
+        settings: Mapping[str, Any] | None = None,
+        starts: Sequence[str] | None = None,
+    ) -> Iterator[list[Piece]]:
+        """Write `reply` behind every context, one word per token."""
+        drafts = [Draft(read_setting(WritingConfig, settings or {})) for _ in contexts]
+        self.model_calls += 1
+        texts = [
+            start + self.reply(context) for context, start, _ in zip(contexts, starts or [""] * len(contexts), seeds, strict=True)
+        ]
+        return _played(drafts, texts)
+
+    def judge(self, contexts: Sequence[Any], goals: Sequence[str]) -> list[float]:
+        """How much of the newest frame's light is of the colors that the goal names, 0..1."""
+        self.model_calls += 1
+        return [color_share(context.frames[-1], goal) for context, goal in zip(contexts, goals, strict=True)]
+
     def restore(self, state: dict[str, Any]) -> FakeContext:
         """The context whose `get_state` gave this value.
 
@@ -215,13 +289,12 @@ class FakeWorld:
         """
         try:
             items = tuple(_item_of(item) for item in state["items"])
-            return FakeContext(
-                items=items,
-                prompt=state["prompt"],
-                digest=bytes.fromhex(state["digest"]),
-                dropped_frames=int(state["dropped_frames"]),
-                max_frames=int(state["max_frames"]),
-            )
+            prompt, digest = state["prompt"], bytes.fromhex(state["digest"])
+            dropped, most = state["dropped_frames"], state["max_frames"]
+            counts = all(isinstance(each, int) and not isinstance(each, bool) for each in (dropped, most))
+            if not counts or dropped < 0 or most < 1 or len(digest) not in (0, 16) or not isinstance(prompt, str | None):
+                raise ValueError("a window, a digest and a prompt of its kind")
+            return FakeContext(items=items, prompt=prompt, digest=digest, dropped_frames=dropped, max_frames=most)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"Expected the state of a FakeWorld context, got one without {error}. Save it again.") from error
 
@@ -237,14 +310,22 @@ class FakeWorld:
         noise = generator.integers(-self._noise, self._noise, size=moved.shape, dtype=np.int16, endpoint=True)
         return np.clip(moved + noise, 0, 255).astype(np.uint8)
 
+    def _explain_one(self, context: FakeContext, frame: Frame, words: Sequence[str]) -> npt.NDArray[np.float64]:
+        last, shown = (fit_view(each, self._frame_size) for each in (context.frames[-1], frame))
+        missed = [np.square(move_view(last, word).astype(np.float64) - shown).mean() for word in words]
+        chances = np.exp(-(np.array(missed) - min(missed)) / (2 * max(1, self._noise) ** 2))
+        return chances / chances.sum()
+
     def _walk(self, room: int, turns: int, steps: int) -> Episode:
         height, width = self._frame_size
         frames = [draw_room(self._seed * 1000 + room, height, width)]
-        words = ["Look left"] * turns + ["Move forward"] * steps + ["Look right"]
+        often, rarely, once = _START_WORDS[self.task]
+        words = [often] * turns + [rarely] * steps + [once]
         for word in words:
             frames.append(move_view(frames[-1], word))
         actions = tuple(Action(text=word, id=_place_of(word, self._action_words)) for word in words)
-        metadata = {"episode_id": f"fake-{self._seed}-{room}", "source": "fake", "seed": self._seed, "split": "test"}
+        metadata = {"episode_id": f"fake-{self._seed}-{room}", "source": "fake", "task": self.task}
+        metadata |= {"seed": self._seed, "split": "test"}
         return Episode(frames=np.stack(frames), actions=actions, metadata=metadata)
 
 
@@ -260,12 +341,23 @@ def _item_of(value: Any) -> Frame | str | Thought:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        return Thought(text=value["thought"])
-    frame = np.array(value, dtype=np.uint8)
+        return Thought(text=_text_of(value["thought"]))
+    frame = np.array(value)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3 or not frame.size:
+        raise ValueError("frames of uint8 (height, width, 3)")
     frame.flags.writeable = False
     return frame
 
 
+def _played(drafts: Sequence[Draft], texts: Sequence[str]) -> Iterator[list[Piece]]:
+    """Let drafts grow word by word until they read so."""
+    words = [re.findall(r"\S+\s*|\s+", text) for text in texts]
+    step = 0
+    while not all(draft.ending for draft in drafts):
+        step += 1
+        yield [draft.grow("".join(each[:step]), closed=step > len(each)) for draft, each in zip(drafts, words, strict=True)]
+
+
 def _color_of(context: FakeContext) -> str:
     frames = context.frames
-    return "nothing" if not frames else ("red", "green", "blue")[int(np.argmax(frames[-1].mean(axis=(0, 1))))]
+    return "nothing" if not frames else COLORS[int(np.argmax(frames[-1].mean(axis=(0, 1))))]

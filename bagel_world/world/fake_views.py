@@ -1,8 +1,10 @@
-"""The pictures of FakeWorld: rooms as closed strips, and what moving does to a view of them."""
+"""The pictures of FakeWorld: rooms as closed strips, and what moving, turning by degrees and waiting do to a view of them."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,11 @@ from PIL import Image
 from bagel_world.types import Frame
 
 VIEWS_PER_TURN = 8
-"""So many turns to one side lead back to the first view."""
+"""So many turns to one side lead back to the first view, and so many moments."""
+
+_MOMENTS = {"one": 1, "two": 2, "four": 4}
+
+COLORS = ("red", "green", "blue")
 
 _FEATURE_SIDE = 16
 
@@ -27,13 +33,20 @@ def draw_room(seed: int, height: int, width: int) -> Frame:
 
 
 def move_view(frame: Frame, text: str) -> Frame:
-    """What the words do to a view. Any words that name no movement tint it, each text in its own way."""
-    words = set(text.lower().replace(".", " ").split())
-    shift = frame.shape[1] // VIEWS_PER_TURN
-    if "left" in words:
-        return np.roll(frame, shift, axis=1)
-    if "right" in words:
-        return np.roll(frame, -shift, axis=1)
+    """What the words do to a view: turns roll it to the side, by one view where they name no degrees, and moments roll it down.
+
+    Any words that name no movement tint it, each text in its own way.
+    """
+    said = re.findall(r"[a-z]+|\d+", text.lower())
+    words = set(said)
+    if "left" in words or "right" in words:
+        degrees = next((int(each) for each, unit in itertools.pairwise(said) if unit == "degrees" and each.isdigit()), None)
+        width = frame.shape[1]
+        shift = width // VIEWS_PER_TURN if degrees is None else round(width * (degrees % 360) / 360)
+        return np.roll(frame, shift if "left" in words else -shift, axis=1)
+    if "wait" in words and words & {"moment", "moments"}:
+        moments = next((_MOMENTS[each] for each in said if each in _MOMENTS), 1)
+        return np.roll(frame, moments * (frame.shape[0] // VIEWS_PER_TURN), axis=0)
     if "forward" in words:
         return _enlarge_middle(frame)
     if "stay" in words or not words:
@@ -68,3 +81,11 @@ def view_cosine(frame: Frame, goal: Frame) -> float:
     ours, theirs = _features(frame), _features(goal)
     length = float(np.linalg.norm(ours) * np.linalg.norm(theirs))
     return 0.0 if length == 0.0 else float(np.clip(ours @ theirs / length, -1.0, 1.0))
+
+
+def color_share(frame: Frame, text: str) -> float:
+    """How much of a frame's light is of the colors that a text names: red, green, blue; 0 where it names none."""
+    words = set(re.findall("[a-z]+", text.lower()))
+    light = frame.mean(axis=(0, 1))
+    named = sum(float(each) for name, each in zip(COLORS, light, strict=True) if name in words)
+    return named / float(light.sum()) if named else 0.0

@@ -1,11 +1,11 @@
-"""The two loops: `generate_latents` over denoising steps, `generate_ids` over tokens. Both batched over contexts.
+"""The two loops: `generate_latents` over denoising steps, `generate_tokens` over tokens. Both batched over contexts.
 
 They start from branches that are already computed, and never change them: what they add lives in a workspace of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bagel_world.model.cache import Workspace
 from bagel_world.model.checkpoint import Checkpoint
-from bagel_world.model.flow import guide, multistep_weights, time_grid
+from bagel_world.model.flow import guide, interpolate, multistep_weights, target_velocity, time_grid
 from bagel_world.model.packing import LatentSegment, Packed, TextSegment, pack
 from bagel_world.world.config import SamplingConfig, WritingConfig
 from bagel_world.world.context import Branch
@@ -127,6 +127,44 @@ def _guide(velocities: Sequence[Float[Tensor, "s z"]], counts: Sequence[int], sa
     )
 
 
+def latent_losses(
+    checkpoint: Checkpoint, canvases: Sequence[Canvas], latents: Sequence[Float[Tensor, "t z"]], times: Sequence[float]
+) -> Float[Tensor, "n"]:
+    """How badly the model expects these latents: its flow-matching loss on them, averaged over timesteps, one per canvas.
+
+    Args:
+        checkpoint: the model.
+        canvases: each with the noise that its latents are mixed with; guidance plays no part.
+        latents: clean latent tokens, one per canvas.
+        times: where on the way from data (0) to noise (1).
+    """
+    bagel, counts = checkpoint.bagel, [len(canvas.noise) for canvas in canvases]
+    run = _Pass.over(checkpoint, canvases, [canvas.full for canvas in canvases])
+    plan = bagel.plan(run.packed, run.space)
+    noise = torch.cat([canvas.noise for canvas in canvases]).to(bagel.device)
+    data = torch.cat(list(latents)).to(bagel.device)
+    losses = torch.zeros(len(canvases), device=bagel.device)
+    for t in times:
+        mixed = interpolate(data, noise, torch.full_like(noise[:, :1], t))
+        packed = replace(run.packed, latents=mixed, timesteps=torch.full_like(run.packed.timesteps, t))
+        missed = bagel.velocity(packed, run.space, plan=plan).float() - target_velocity(data, noise)
+        losses += torch.stack([each.square().mean() for each in missed.split(counts)])
+    return losses / len(times)
+
+
+def next_logits(checkpoint: Checkpoint, branches: Sequence[Branch]) -> Float[Tensor, "b y"]:
+    """The logits of the first token of a text behind every branch."""
+    bagel = checkpoint.bagel
+    packed = pack(
+        [[TextSegment(ids=(checkpoint.tokenizer.begin,))] for _ in branches],
+        checkpoint.rules,
+        positions=[branch.position for branch in branches],
+        device=bagel.device,
+    )
+    space = Workspace([branch.cache for branch in branches], bagel.cache_shape, 1, bagel.device, bagel.dtype)
+    return bagel.logits(bagel.hidden(packed, space).understand)
+
+
 def generate_ids(
     checkpoint: Checkpoint,
     branches: Sequence[Branch],
@@ -145,26 +183,51 @@ def generate_ids(
     Returns:
         The new ids of every text, without begin and end marks.
     """
+    written: list[list[int]] = [[] for _ in branches]
+    for step in generate_tokens(checkpoint, branches, writing, generators=generators):
+        for ids, token in zip(written, step, strict=True):
+            if token is not None and token != checkpoint.tokenizer.end:
+                ids.append(token)
+    return [tuple(ids) for ids in written]
+
+
+def generate_tokens(
+    checkpoint: Checkpoint,
+    branches: Sequence[Branch],
+    writing: WritingConfig,
+    *,
+    generators: Sequence[torch.Generator] | None = None,
+    starts: Sequence[Sequence[int]] | None = None,
+) -> Iterator[list[int | None]]:
+    """Write behind every branch, token by token: what `generate_ids` returns, as it comes.
+
+    Args:
+        checkpoint: the model.
+        branches: one per text.
+        writing: limit and temperature.
+        generators: one per text, on the CPU; needed for a temperature above 0.
+        starts: ids that a text has to begin with, one tuple per text; they are yielded like any other.
+
+    Yields:
+        The next id of every text; the last one is the end mark, behind it comes None. Ends when all texts have.
+    """
     bagel, tokenizer = checkpoint.bagel, checkpoint.tokenizer
     if writing.temperature > 0 and generators is None:
         raise ValueError("Sampling text at a temperature above 0 needs one generator per context.")
     space = Workspace([branch.cache for branch in branches], bagel.cache_shape, writing.max_tokens, bagel.device, bagel.dtype)
     fed = [tokenizer.begin] * len(branches)
-    written: list[list[int]] = [[] for _ in branches]
     finished = [False] * len(branches)
     for step in range(writing.max_tokens):
         positions = [branch.position + step for branch in branches]
         packed = pack([[TextSegment(ids=(each,))] for each in fed], checkpoint.rules, positions=positions, device=bagel.device)
         logits = bagel.logits(bagel.hidden(packed, space).understand)
         space.grow(1)
-        fed = _choose(logits, writing.temperature, generators)
-        for row, token in enumerate(fed):
-            finished[row] = finished[row] or token == tokenizer.end
-            if not finished[row]:
-                written[row].append(token)
+        chosen = _choose(logits, writing.temperature, generators)
+        fed = [start[step] if step < len(start) else each for start, each in zip(starts or [()] * len(fed), chosen, strict=True)]
+        yield [None if over else token for over, token in zip(finished, fed, strict=True)]
+        finished = [over or token == tokenizer.end for over, token in zip(finished, fed, strict=True)]
         if all(finished):
             break
-    return [tuple(ids) for ids in written]
 
 
 def _choose(logits: Float[Tensor, "b y"], temperature: float, generators: Sequence[torch.Generator] | None) -> list[int]:

@@ -6,10 +6,14 @@ tests never know which one they run on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
+
 from bagel_world.types import Episode, Frame, Thought
+from bagel_world.world.writing import Piece
 
 
 @runtime_checkable
@@ -58,7 +62,7 @@ class World(Protocol):
 
     @property
     def action_words(self) -> tuple[str, ...]:
-        """The discrete actions this world was taught; the id is the place in the tuple."""
+        """The discrete actions of the task this world is used for; the id is the place in the tuple."""
         ...
 
     @property
@@ -71,7 +75,7 @@ class World(Protocol):
 
     @property
     def starts(self) -> Sequence[Episode]:
-        """Short held-out episodes that walks may start from; empty where the checkpoint carries none."""
+        """Short held-out episodes of its task that walks may start from; empty where the checkpoint carries none."""
         ...
 
     def begin(self, prompt: str | None = None) -> Context:
@@ -99,6 +103,22 @@ class World(Protocol):
         """How alike each frame and its goal are in the model's own visual features, in [-1, 1]; 1 for equal frames."""
         ...
 
+    def explain(
+        self, contexts: Sequence[Context], frames: Sequence[Frame], *, words: Sequence[str], seeds: Sequence[int]
+    ) -> npt.NDArray[np.float64]:
+        """Which of these words happened between each context and the frame that came next.
+
+        Args:
+            contexts: each ends with the frame before; what was done is not said yet.
+            frames: the frame that followed, one per context.
+            words: at least one; different.
+            seeds: one whole number per context. Row i depends on context, frame and seed i alone, and on the words.
+
+        Returns:
+            Probabilities, shape (contexts, words); every row adds up to 1.
+        """
+        ...
+
     def restore(self, state: dict[str, Any]) -> Context:
         """The context whose `get_state` gave this value."""
         ...
@@ -107,10 +127,56 @@ class World(Protocol):
 class Thinker(Protocol):
     """A world that also speaks."""
 
+    @property
+    def can_write(self) -> bool:
+        """Whether this checkpoint was taught to; where it was not, the methods below raise `CapabilityError`."""
+        ...
+
     def ask(self, context: Context, question: str, *, think: bool = False, seed: int | None = None) -> str:
         """The answer to a question about a context; the context itself stays as it was."""
         ...
 
+    def ask_many(
+        self, contexts: Sequence[Context], questions: Sequence[str], *, think: bool = False, seeds: Sequence[int] | None = None
+    ) -> Sequence[str]:
+        """The answers to a question about each context, as `ask` gives them, all in one batch."""
+        ...
+
     def think(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[Thought]:
         """A thought about what comes next, for every context."""
+        ...
+
+    def judge(self, contexts: Sequence[Context], goals: Sequence[str]) -> list[float]:
+        """How likely each context has reached its goal in words, 0..1; the contexts themselves stay as they were."""
+        ...
+
+
+class Writer(Protocol):
+    """A world that writes behind a context, piece by piece: what a chat model needs."""
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this checkpoint was taught to; where it was not, `write` raises `CapabilityError`."""
+        ...
+
+    def read(self, prompt: str | None = None, *, think: bool = False) -> Context:
+        """An empty context to be written behind; the thinking prompt opens it where `think`, then `prompt`."""
+        ...
+
+    def write(
+        self,
+        contexts: Sequence[Context],
+        *,
+        seeds: Sequence[int],
+        settings: Mapping[str, Any] | None = None,
+        starts: Sequence[str] | None = None,
+    ) -> Iterator[list[Piece]]:
+        """Write behind contexts, which stay as they were; once per token a piece of every text.
+
+        Args:
+            contexts: one per text.
+            seeds: one whole number per context. Text i depends on context i and seed i alone.
+            settings: fields of `WritingConfig`.
+            starts: words that a text has to begin with, one per context.
+        """
         ...

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from bagel_world.errors import CapabilityError, ConfigError, UnknownNameError, nearest
 from bagel_world.types import Frame
-from bagel_world.world.protocol import World
+from bagel_world.world.protocol import Context, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,11 +42,13 @@ class Candidate:
         frame: uint8, shape (height, width, 3).
         goal: what it is compared with.
         seed: whole number that decides the draw of a random scorer.
+        context: what was seen and done up to the frame, which is its newest; None where only the frame is known.
     """
 
     frame: Frame
     goal: Goal
     seed: int = 0
+    context: Context | None = None
 
 
 @runtime_checkable
@@ -73,6 +75,11 @@ class Scorer(Protocol):
         """Whether a score near 1 means that the goal is reached."""
         ...
 
+    @property
+    def success_distance(self) -> float:
+        """So far from 1 may a score be for the goal to count as reached, where the environment does not say otherwise."""
+        ...
+
     def score(self, world: World, candidates: Sequence[Candidate]) -> list[float]:
         """One score per candidate, at most 1; a candidate's score does not depend on the others."""
         ...
@@ -89,6 +96,7 @@ class GoalImageScorer:
     )
     model_calls: int = 1
     judges_success: bool = True
+    success_distance: float = 0.05
 
     def score(self, world: World, candidates: Sequence[Candidate]) -> list[float]:
         """The similarity of every frame and its goal picture.
@@ -104,6 +112,45 @@ class GoalImageScorer:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeScorer:
+    """What the understanding expert says when it is asked whether a goal in words is reached.
+
+    Attributes:
+        sees: the whole context, or its newest frame alone.
+    """
+
+    sees: Literal["context", "frame"] = "context"
+    source: str = "judge"
+    calibration: str = (
+        "The checkpoint's own probability of 'yes' against 'no', in [0, 1]. "
+        "How far to trust it is measured by `bagel-world eval calibration`."
+    )
+    model_calls: int = 1
+    judges_success: bool = True
+    success_distance: float = 0.5
+
+    def score(self, world: World, candidates: Sequence[Candidate]) -> list[float]:
+        """P(yes) of every candidate.
+
+        Raises:
+            ConfigError: a goal without words.
+            CapabilityError: a world that was never taught to write.
+        """
+        goals = [candidate.goal.text for candidate in candidates]
+        texts = [goal for goal in goals if goal is not None]
+        if len(texts) < len(goals):
+            raise ConfigError("The scorer 'judge' needs a goal in words, got none. Pass reset(options={'goal_text': ...}).")
+        check_writes(world, "The scorer 'judge'")
+        judge: Any = world
+        return [float(chance) for chance in judge.judge([self._shown(world, each) for each in candidates], texts)]
+
+    def _shown(self, world: World, candidate: Candidate) -> Context:
+        if self.sees == "frame" or candidate.context is None:
+            return world.observe(candidate.frame)
+        return candidate.context
+
+
+@dataclass(frozen=True, slots=True)
 class RandomScorer:
     """Scores that know nothing: the control against which every other scorer has to win."""
 
@@ -111,6 +158,7 @@ class RandomScorer:
     calibration: str = "Uniform in [0, 1) by seed, whatever the frame: a control without any information."
     model_calls: int = 0
     judges_success: bool = False
+    success_distance: float = 0.0
 
     def score(self, world: World, candidates: Sequence[Candidate]) -> list[float]:
         """One uniform draw per candidate, from its own seed."""
@@ -129,6 +177,7 @@ class CallableScorer:
     calibration: str = "A function of the user's: 1 means that the goal is reached."
     model_calls: int = 0
     judges_success: bool = True
+    success_distance: float = 0.05
 
     @property
     def source(self) -> str:
@@ -156,7 +205,7 @@ class CallableScorer:
         return number
 
 
-_NAMED: dict[str, Callable[[], Scorer]] = {"goal_image": GoalImageScorer, "random": RandomScorer}
+_NAMED: dict[str, Callable[[], Scorer]] = {"goal_image": GoalImageScorer, "judge": JudgeScorer, "random": RandomScorer}
 
 SCORER_NAMES = ("none", "goal_image", "random", "judge")
 """Names that `make_scorer` knows; "none" means that nothing is scored."""
@@ -167,7 +216,6 @@ def make_scorer(scorer: str | Scorer | Callable[[Frame, Goal], float]) -> Scorer
 
     Raises:
         UnknownNameError: no scorer of this name.
-        CapabilityError: "judge", which needs the understanding expert's probabilities; no world offers them yet.
         ConfigError: neither a name nor a scorer nor a function.
     """
     if isinstance(scorer, str):
@@ -182,11 +230,24 @@ def make_scorer(scorer: str | Scorer | Callable[[Frame, Goal], float]) -> Scorer
 def _named_scorer(name: str) -> Scorer | None:
     if name == "none":
         return None
-    if name == "judge":
-        raise CapabilityError(
-            "The scorer 'judge' (the model's own probability that a goal in words is reached) is not available yet. "
-            "Use 'goal_image' with a goal picture, or pass a function (frame, goal) -> float."
-        )
     if name not in _NAMED:
         raise UnknownNameError(f"There is no scorer named {name!r}. {nearest(name, SCORER_NAMES)}")
     return _NAMED[name]()
+
+
+def can_write(world: World) -> bool:
+    """Whether a world also speaks: answers, thinks and judges."""
+    return bool(getattr(world, "can_write", False))
+
+
+def check_writes(world: World, who: str) -> None:
+    """Check that a world speaks.
+
+    Raises:
+        CapabilityError: it does not; `who` opens the sentence.
+    """
+    if not can_write(world):
+        raise CapabilityError(
+            f"{who} needs a world that was taught to write, {type(world).__name__} was not. Load a checkpoint that can, such as "
+            "'ByteDance-Seed/BAGEL-7B-MoT'."
+        )

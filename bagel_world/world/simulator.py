@@ -6,15 +6,19 @@ happened is in the contexts that callers hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from bagel_world import __version__
-from bagel_world.episodes.shards import read_episodes
+from bagel_world.actions import goal_question
+from bagel_world.episodes.shards import read_episodes, shard_paths
 from bagel_world.errors import CapabilityError, ConfigError
 from bagel_world.images import ImageLike, to_frame
 from bagel_world.model.checkpoint import Checkpoint
@@ -22,19 +26,16 @@ from bagel_world.model.packing import from_tokens, pack, to_tokens
 from bagel_world.types import Episode, Frame, Thought
 from bagel_world.world.config import ContextConfig, SamplingConfig, WritingConfig, read_sampling, read_setting
 from bagel_world.world.context import Context, Reader, restore
-from bagel_world.world.generate import Canvas, generate_ids, generate_latents
+from bagel_world.world.generate import Canvas, generate_latents, generate_tokens
+from bagel_world.world.likelihood import action_chances, yes_chances
 from bagel_world.world.prefill import Prefill, pixels_of, vit_segment
-from bagel_world.world.prompts import prompt, split_thought
+from bagel_world.world.prompts import prompt as thinking_prompt
+from bagel_world.world.tasks import episodes_of, pick_task
 from bagel_world.world.weights import find_folder, load_shared, pick_device, pick_dtype
+from bagel_world.world.writing import Answer, Draft, Piece
 
 STARTS_FOLDER = "starts"
 """Held-out episodes in a checkpoint folder that walks may start from."""
-
-
-class Answer(str):
-    """The words of an answer; `thought` is what was thought before, if anything."""
-
-    thought: Thought | None = None
 
 
 class BagelWorld:
@@ -42,6 +43,7 @@ class BagelWorld:
 
     Attributes:
         checkpoint: the model and its tokenizer; shared with other worlds of the same weights.
+        task: what it is used for; decides `action_words` and `starts` and nothing else.
         sampling: how a frame is painted.
         writing: how text is generated.
         context_settings: how much a context shows and keeps.
@@ -51,12 +53,14 @@ class BagelWorld:
         self,
         checkpoint: Checkpoint,
         *,
+        task: str | None = None,
         sampling: str | Mapping[str, Any] | None = None,
         context: Mapping[str, Any] | None = None,
         writing: Mapping[str, Any] | None = None,
     ) -> None:
         own = checkpoint.config.world
         self.checkpoint = checkpoint
+        self.task = pick_task(task, own.tasks)
         self.sampling: SamplingConfig = read_sampling(sampling, own.sampling)
         self.context_settings: ContextConfig = read_setting(ContextConfig, own.context, context or {})
         self.writing: WritingConfig = read_setting(WritingConfig, writing or {})
@@ -68,6 +72,7 @@ class BagelWorld:
         cls,
         name: str | Path = "nano",
         *,
+        task: str | None = None,
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
         sampling: str | Mapping[str, Any] | None = None,
@@ -78,6 +83,8 @@ class BagelWorld:
 
         Args:
             name: "nano" (shipped with the package), a folder in the published layout, or a hub id.
+            task: one of those it was taught ("navigate", "rotate", "rollout", ...); None takes its default one. Worlds of one
+                checkpoint share their weights, whatever their tasks.
             device: "auto", "cpu", "cuda", "cuda:1", ...
             dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32" or "bfloat16".
             sampling: the name of a preset ("exact", "fast", or the checkpoint's own), or fields of `SamplingConfig` over the
@@ -86,14 +93,15 @@ class BagelWorld:
             writing: fields of `WritingConfig`.
 
         Raises:
-            UnknownNameError: no such checkpoint or preset.
+            UnknownNameError: no such checkpoint, task or preset.
+            CapabilityError: a task that this checkpoint was never taught.
             CheckpointError: the folder is damaged or incomplete.
             DeviceError: this machine lacks the device.
             ConfigError: a setting that is unknown or out of range.
         """
         picked = pick_device(device)
         checkpoint = load_shared(find_folder(name), picked, pick_dtype(dtype, picked))
-        return cls(checkpoint, sampling=sampling, context=context, writing=writing)
+        return cls(checkpoint, task=task, sampling=sampling, context=context, writing=writing)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -102,8 +110,13 @@ class BagelWorld:
 
     @property
     def action_words(self) -> tuple[str, ...]:
-        """The discrete actions this checkpoint was taught."""
-        return self.checkpoint.config.world.action_words
+        """The discrete actions of the task."""
+        return self.tasks[self.task]
+
+    @property
+    def tasks(self) -> dict[str, tuple[str, ...]]:
+        """All tasks of the checkpoint with their discrete actions."""
+        return self.checkpoint.config.world.tasks
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -120,11 +133,13 @@ class BagelWorld:
 
     @cached_property
     def starts(self) -> tuple[Episode, ...]:
-        """The held-out episodes that came with the checkpoint."""
+        """The held-out episodes of the task that came with the checkpoint."""
         folder = self.checkpoint.folder
         if folder is None or not (folder / STARTS_FOLDER).is_dir():
             return ()
-        return tuple(read_episodes(folder / STARTS_FOLDER))
+        sources = (folder / STARTS_FOLDER, *sorted(each for each in (folder / STARTS_FOLDER).iterdir() if each.is_dir()))
+        episodes = (episode for source in sources if shard_paths(source) for episode in read_episodes(source))
+        return episodes_of(self.task, episodes, self.tasks)
 
     def begin(self, prompt: str | None = None) -> Context:
         """An empty context; `prompt` is a text that opens it and never leaves it."""
@@ -193,7 +208,6 @@ class BagelWorld:
             frames |= {row: to_frame(each) for row, each in zip(rows, pixels, strict=True)}
         return [frames[row] for row in range(len(latents))]
 
-    @torch.inference_mode()
     def ask(self, context: Context, question: str, *, think: bool = False, seed: int | None = None) -> Answer:
         """The answer to a question about a context; the context itself stays as it was.
 
@@ -206,13 +220,34 @@ class BagelWorld:
         Raises:
             CapabilityError: this checkpoint was never taught to write.
         """
+        return self.ask_many([context], [question], think=think, seeds=[seed or 0])[0]
+
+    def ask_many(
+        self, contexts: Sequence[Context], questions: Sequence[str], *, think: bool = False, seeds: Sequence[int] | None = None
+    ) -> list[Answer]:
+        """The answers to a question about each context, all in one batch; what contexts share is read once.
+
+        Args:
+            contexts: one per question; the same one several times for several questions about it.
+            questions: in words.
+            think: reason first, as in `ask`.
+            seeds: one whole number per question, for sampled text; 0 where None. Answer i depends on question i, context i and
+                seed i alone.
+        """
+        seeds = [0] * len(contexts) if seeds is None else seeds
+        if len(contexts) != len(questions):
+            raise ConfigError(f"Expected one question per context, got {len(contexts)} contexts and {len(questions)} questions.")
         self._check_writes()
-        if think and context.prompt is None:
-            context = context.with_prompt(prompt("answer", self.checkpoint.config.world.prompts))
-        thought, words = split_thought(self._write([self._shown(context).say(question)], [seed or 0])[0])
-        answer = Answer(words)
-        answer.thought = None if thought is None else Thought(text=thought)
-        return answer
+        _check_pairs(contexts, seeds)
+        ready = {each: self._shown(self._thinking(each) if think else each) for each in dict.fromkeys(contexts)}
+        asked = [ready[each].say(question) for each, question in zip(contexts, questions, strict=True)]
+        return [draft.answer for draft in self._written(asked, seeds)]
+
+    def _thinking(self, context: Context) -> Context:
+        """The context with the thinking prompt in front, where it has none of any kind."""
+        if context.prompt is not None:
+            return context
+        return context.with_prompt(thinking_prompt("answer", self.checkpoint.config.world.prompts))
 
     def _shown(self, context: Context) -> Context:
         """The context with its last frame shown to the ViT too, where the settings feed latents only."""
@@ -220,7 +255,6 @@ class BagelWorld:
             return context
         return context.append(self._reader.seen(context.frames[-1], see="vit"))
 
-    @torch.inference_mode()
     def think(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[Thought]:
         """A thought about what comes next, for every context; `context.say(thought)` makes it part of the context.
 
@@ -229,21 +263,157 @@ class BagelWorld:
         """
         self._check_writes()
         _check_pairs(contexts, seeds)
-        opening = prompt("imagine", self.checkpoint.config.world.prompts)
+        opening = thinking_prompt("imagine", self.checkpoint.config.world.prompts)
         contexts = [each if each.prompt else each.with_prompt(opening) for each in contexts]
-        return [Thought(text=split_thought(text)[0] or text) for text in self._write(contexts, seeds)]
+        shown = [self._shown(each) for each in contexts]
+        return [Thought(text=draft.thought or draft.text) for draft in self._written(shown, seeds)]
 
-    def _write(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[str]:
-        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        written = generate_ids(self.checkpoint, self._prefill.fill(contexts), self.writing, generators=generators)
-        return [self.checkpoint.tokenizer.decode(ids) for ids in written]
+    def _written(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[Draft]:
+        """What the model writes behind these contexts, to the end."""
+        drafts = [Draft(self.writing) for _ in contexts]
+        for _ in self._write(contexts, seeds, drafts):
+            pass
+        return drafts
+
+    def read(self, prompt: str | None = None, *, think: bool = False) -> Context:
+        """An empty context to be written behind: laid out as `ask` does, but every frame is shown to the ViT.
+
+        Args:
+            prompt: a text that opens it and never leaves it.
+            think: open it with the thinking prompt, in front of `prompt`.
+        """
+        see = "both" if self.context_settings.see == "latents" else self.context_settings.see
+        empty = Context(replace(self._reader, settings=self.context_settings.model_copy(update={"see": see})))
+        opening = [thinking_prompt("answer", self.checkpoint.config.world.prompts)] if think else []
+        opening += [prompt] if prompt else []
+        return empty.with_prompt("\n\n".join(opening)) if opening else empty
+
+    def write(
+        self,
+        contexts: Sequence[Context],
+        *,
+        seeds: Sequence[int],
+        settings: Mapping[str, Any] | None = None,
+        starts: Sequence[str] | None = None,
+    ) -> Iterator[list[Piece]]:
+        """Write behind contexts as they are, piece by piece; they stay as they were.
+
+        Args:
+            contexts: one per text; `read` begins such contexts.
+            seeds: one whole number per context, for sampled text. Text i depends on context i and seed i alone.
+            settings: fields of `WritingConfig` over those of this world.
+            starts: words that a text has to begin with, one per context.
+
+        Yields:
+            Once per token a piece of every text. Whoever stops asking for more stops the writing.
+
+        Raises:
+            CapabilityError: this checkpoint was never taught to write.
+            ConfigError: a setting that is unknown or out of range.
+        """
+        self._check_writes()
+        _check_pairs(contexts, seeds)
+        writing = read_setting(WritingConfig, self.writing.model_dump(), settings or {})
+        return self._write(contexts, seeds, [Draft(writing) for _ in contexts], starts)
+
+    @torch.inference_mode()
+    def _write(
+        self, contexts: Sequence[Context], seeds: Sequence[int], drafts: Sequence[Draft], starts: Sequence[str] | None = None
+    ) -> Iterator[list[Piece]]:
+        """Let the drafts grow until all of them have ended."""
+        if not contexts:
+            return
+        tokenizer = self.checkpoint.tokenizer
+        steps = generate_tokens(
+            self.checkpoint,
+            self._prefill.fill(contexts),
+            drafts[0].settings,
+            generators=[torch.Generator().manual_seed(int(seed)) for seed in seeds],
+            starts=[tokenizer.encode(start)[1:-1] for start in starts or [""] * len(contexts)],
+        )
+        written = [[tokenizer.begin] for _ in contexts]
+        for step in steps:
+            pieces = []
+            for ids, token, draft in zip(written, step, drafts, strict=True):
+                ids += [] if token is None else [token]
+                pieces.append(draft.grow(tokenizer.decode(ids), closed=token == tokenizer.end))
+            yield pieces
+            if all(draft.ending for draft in drafts):
+                return
 
     def _check_writes(self) -> None:
-        if not self.checkpoint.config.world.capabilities.write:
+        if not self.can_write:
             raise CapabilityError(
-                "This checkpoint was taught to imagine frames, not to write: it can neither answer nor think. "
+                "This checkpoint was taught to imagine frames, not to write: it can neither answer nor think nor judge. "
                 "Load one that can, such as 'ByteDance-Seed/BAGEL-7B-MoT'."
             )
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this checkpoint was taught to answer, think and judge."""
+        return self.checkpoint.config.world.capabilities.write
+
+    @torch.inference_mode()
+    def judge(self, contexts: Sequence[Context], goals: Sequence[str]) -> list[float]:
+        """How likely each context has reached its goal, by the model's own word.
+
+        It is shown the last frame once more and asked `actions.goal_question`; what counts is the probability of "yes" against
+        that of "no". All contexts are read in one batch, and stay as they were.
+
+        Args:
+            contexts: each with at least one frame.
+            goals: in words, one per context.
+
+        Returns:
+            P(yes), 0..1, one per context.
+
+        Raises:
+            CapabilityError: this checkpoint was never taught to write.
+        """
+        self._check_writes()
+        if len(contexts) != len(goals):
+            raise ConfigError(f"Expected one goal per context, got {len(contexts)} contexts and {len(goals)} goals.")
+        if not contexts:
+            return []
+        asked = [self._shown(each.fork()).say(goal_question(goal)) for each, goal in zip(contexts, goals, strict=True)]
+        return yes_chances(self.checkpoint, self._prefill.fill(asked))
+
+    @torch.inference_mode()
+    def explain(
+        self, contexts: Sequence[Context], frames: Sequence[Frame], *, words: Sequence[str], seeds: Sequence[int]
+    ) -> npt.NDArray[np.float64]:
+        """Which of these words happened between each context and the frame that came next, by the model's own expectations.
+
+        A diffusion classifier (Li et al. 2023, arXiv 2303.16203): the words after which the frame is least surprising, measured
+        by the flow-matching loss of its latents with the same noise for all words. `bagel-world eval calibration` measures how
+        often that is the true action.
+
+        Args:
+            contexts: each ends with the frame before; what was done is not said yet.
+            frames: the frame that followed, one per context.
+            words: at least one; different.
+            seeds: of the noise, one whole number per context.
+
+        Returns:
+            Probabilities, shape (contexts, words).
+
+        Raises:
+            ConfigError: another number of frames or seeds than of contexts, or no words.
+        """
+        _check_pairs(contexts, seeds)
+        if len(frames) != len(contexts) or not words:
+            raise ConfigError(
+                f"Expected a frame per context and some words, got {len(contexts)} contexts, {len(frames)} frames and "
+                f"{len(words)} words."
+            )
+        if not contexts:
+            return np.zeros((0, len(words)))
+        device = self.checkpoint.bagel.device
+        latents = [self.checkpoint.vae.encode(pixels_of([self._reader.seen(each).frame], device))[0] for each in frames]
+        forks = {id(context): context.fork() for context in contexts}
+        said = {place: [fork.say(word) for word in words] for place, fork in forks.items()}  # siblings share their past
+        branches = self._prefill.fill([each for context in contexts for each in said[id(context)]])
+        return action_chances(self.checkpoint, branches, latents, seeds, len(words))
 
     @torch.inference_mode()
     def similarity(self, frames: Sequence[Frame], goals: Sequence[Frame]) -> list[float]:

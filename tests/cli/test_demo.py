@@ -46,7 +46,7 @@ def checkpoint(walks: list[Episode], tmp_path_factory: pytest.TempPathFactory) -
     root = tmp_path_factory.mktemp("export")
     write_shard(root / "footage", 0, walks)
     written = write_folder(root / "run")
-    assert call("export", written, root / "shipped", "--starts", root / "footage", "--episode", "2", "--episode", "0") == 0
+    assert call("export", written, root / "shipped", "--starts", f"{root / 'footage'}:2,0") == 0
     return root / "shipped"
 
 
@@ -57,9 +57,19 @@ def test_an_exported_checkpoint_brings_its_walks_in_order(checkpoint: Path, walk
     np.testing.assert_array_equal(starts[1].frames, walks[0].frames)
 
 
-def test_a_walk_that_is_not_there_is_not_exported(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("export", checkpoint, tmp_path / "x", "--starts", checkpoint / "starts", "--episode", "7") == 2
-    assert "--episode 0..1" in capsys.readouterr().err
+def test_walks_of_several_folders_are_all_brought(checkpoint: Path, walks: list[Episode], tmp_path: Path) -> None:
+    source = checkpoint / "starts" / "0"
+    assert call("export", checkpoint, tmp_path / "x", "--starts", f"{source}:1", "--starts", f"{source}:0,1") == 0
+    starts = BagelWorld.from_pretrained(tmp_path / "x").starts
+    assert [each.metadata["episode_id"] for each in starts] == [walks[place].metadata["episode_id"] for place in (0, 2, 0)]
+
+
+@pytest.mark.parametrize("numbers", [":7", "", ":one", ":"])
+def test_a_walk_that_is_not_there_is_not_exported(
+    checkpoint: Path, tmp_path: Path, numbers: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("export", checkpoint, tmp_path / "x", "--starts", f"{checkpoint / 'starts' / '0'}{numbers}") == 2
+    assert "episodes in 0..1" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 

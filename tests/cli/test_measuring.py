@@ -15,6 +15,7 @@ from bagel_world.cli import main
 from bagel_world.episodes import write_shard
 from bagel_world.types import Episode
 from bagel_world.world.fake_views import draw_room, move_view
+from tests.evaluation.tables import fall, spin
 
 COMMANDS = {"open-loop": ["eval", "open-loop"], "control": ["eval", "control"], "bench": ["bench"]}
 
@@ -67,6 +68,25 @@ def test_open_loop_writes_figures_pictures_and_the_command(footage: Path, capsys
     for sheet in ("next", "rollouts"):
         with Image.open(footage / "out" / f"open_loop_{sheet}.png") as picture:
             assert picture.size[0] > 400
+
+
+def test_the_same_command_measures_turntables(tmp_path: Path) -> None:
+    write_shard(tmp_path / "test", 0, [spin(number, side=96) for number in range(3)])
+    words = ["eval", "open-loop", "--checkpoint", "fake", "--data", tmp_path / "test", "--n", "12", "--rollouts", "2"]
+    assert run(*words, "--out", tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "open_loop.json").read_text())
+    names = {row["name"] for row in report["rows"] if row["metric"] == "psnr_db"}
+    assert {"imagined, 30 degrees", "copy last, new yaws", "imagined, 45 degrees, new yaws"} <= names
+    assert any("no figures of the object" in note for note in report["notes"])
+
+
+def test_control_of_drops_needs_no_probe(tmp_path: Path) -> None:
+    write_shard(tmp_path / "test", 0, [fall(number, side=64) for number in range(3)])
+    words = ["eval", "control", "--checkpoint", "fake", "--data", tmp_path / "test", "--n", "4", "--out", tmp_path / "out"]
+    assert run(*words) == 0
+    report = json.loads((tmp_path / "out" / "control.json").read_text())
+    assert [row["metric"] for row in report["rows"]] == ["counterfactual_gap"]
+    assert "probe" not in report["setting"]
 
 
 def test_a_folder_that_is_missing_or_empty_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import vector as wrappers
 
 from bagel_world.envs import WorldEnv, WorldVectorEnv
-from bagel_world.envs.registry import NAVIGATE_ID
+from bagel_world.envs.registry import ENTRY_POINTS, NAVIGATE_ID
 from bagel_world.world.fake import FakeWorld
 
 NUM, HORIZON = 3, 4
@@ -94,6 +94,24 @@ def test_statistics_of_the_others_outlive_a_reset_of_one() -> None:
     infos = env.step(np.array([1, 1]))[-1]
     assert infos["_episode"].tolist() == [False, True]
     assert infos["episode"]["l"].tolist() == [0, 3]
+
+
+@pytest.mark.parametrize("render_mode", [None, "rgb_array", "human", "ansi"])
+@pytest.mark.parametrize("action_mode", ["discrete", "text", "either"])
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_gymnasium_check_env(name: str, action_mode: str, render_mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    env = gym.make(name, checkpoint="fake", action_mode=action_mode, render_mode=render_mode)
+    check_env(env.unwrapped)
+
+
+@pytest.mark.parametrize("action_mode", ["discrete", "text", "either"])
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_gymnasium_check_env_with_everything_on(name: str, action_mode: str) -> None:
+    goal = {"goal_text": "the red side"}
+    settings = {"think": True, "consistency": True, "consistency_redraws": 1, "reset_options": goal}
+    check_env(gym.make(name, checkpoint="fake", action_mode=action_mode, **settings).unwrapped)
 
 
 @pytest.mark.slow

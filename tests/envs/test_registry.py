@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 
-from bagel_world.envs import WorldEnv, WorldVectorEnv, register_all
-from bagel_world.envs.registry import NAVIGATE_ID
-from bagel_world.errors import ConfigError
+from bagel_world.actions import TASK_WORDS
+from bagel_world.envs import NavigateEnv, RolloutEnv, RotateEnv, WorldEnv, WorldVectorEnv, register_all
+from bagel_world.envs.registry import ENTRY_POINTS, NAVIGATE_ID, ROLLOUT_ID, ROTATE_ID, load_world
+from bagel_world.errors import CapabilityError, ConfigError, UnknownNameError
+from bagel_world.model.config import PRESETS, BagelConfig
 from tests.envs.conftest import hash_frames
+from tests.model.folder import write_folder
+
+KINDS = {NAVIGATE_ID: (NavigateEnv, "navigate"), ROTATE_ID: (RotateEnv, "rotate"), ROLLOUT_ID: (RolloutEnv, "rollout")}
 
 
-def test_registering_again_changes_nothing() -> None:
-    before = gym.spec(NAVIGATE_ID)
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_registering_again_changes_nothing(name: str) -> None:
+    before = gym.spec(name)
     register_all()
-    assert gym.spec(NAVIGATE_ID) is before
+    assert gym.spec(name) is before
     assert before.nondeterministic is False
     assert before.max_episode_steps is None
 
@@ -82,6 +90,77 @@ def test_lists_of_frames_are_collected(checkpoint: str) -> None:
     collected = env.render()
     assert isinstance(collected, list)
     np.testing.assert_array_equal(np.array(collected), np.stack(frames))
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_every_id_makes_its_environment_and_its_vector(name: str) -> None:
+    kind, task = KINDS[name]
+    env = gym.make(name, checkpoint="fake").unwrapped
+    assert isinstance(env, kind)
+    assert env.action_words == TASK_WORDS[task]
+    assert env.action_space == gym.spaces.Discrete(len(TASK_WORDS[task]))
+    vector = gym.make_vec(name, num_envs=2, checkpoint="fake").unwrapped
+    assert isinstance(vector, WorldVectorEnv)
+    assert vector.action_words == TASK_WORDS[task]
+    first = {start.frames[0].tobytes() for start in env.world.starts}
+    history = env.reset(seed=4) and env.session.context.frames
+    assert history[0].tobytes() in first
+    np.testing.assert_array_equal(vector.reset(seed=4)[0][0], env.reset(seed=4)[0])
+
+
+SECTIONS = (
+    "Description",
+    "Action Space",
+    "Observation Space",
+    "Rewards",
+    "Starting State",
+    "Episode End",
+    "Arguments",
+    "Version History",
+)
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_docstrings_have_gymnasiums_sections_and_the_true_table_of_actions(name: str) -> None:
+    kind, task = KINDS[name]
+    text = kind.__doc__ or ""
+    assert re.findall(r"^    ## (.+)$", text, flags=re.MULTILINE) == list(SECTIONS)
+    assert f'gym.make("{name}"' in text
+    rows = re.findall(r"^    \| (\d+) \| ([^|]+) \|", text, flags=re.MULTILINE)
+    assert [(int(place), words.strip()) for place, words in rows] == list(enumerate(TASK_WORDS[task]))
+
+
+@pytest.mark.parametrize("action_mode", ["discrete", "text", "either"])
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_every_spec_travels(name: str, action_mode: str) -> None:
+    env = gym.make(
+        name, checkpoint="fake", action_mode=action_mode, think=True, consistency=True, reset_options={"goal_text": "red"}
+    )
+    assert env.spec is not None
+    expected = env.reset(seed=2)
+    for spec in (EnvSpec.from_json(env.spec.to_json()), pickle.loads(pickle.dumps(env.spec))):
+        twin = gym.make(spec)
+        assert (twin.action_space, twin.observation_space) == (env.action_space, env.observation_space)
+        frame, info = twin.reset(seed=2)
+        np.testing.assert_array_equal(frame, expected[0])
+        assert info == expected[1]
+
+
+def test_a_task_that_a_checkpoint_was_never_taught_is_refused_in_words(tmp_path: Path) -> None:
+    world = {"action_words": ["Move forward", "Stay"]}
+    folder = write_folder(
+        tmp_path / "old", BagelConfig.model_validate({**PRESETS["tiny"], "world": {**PRESETS["tiny"]["world"], **world}})
+    )
+    env = gym.make(NAVIGATE_ID, checkpoint=str(folder)).unwrapped
+    assert isinstance(env, WorldEnv)
+    assert env.action_words == ("Move forward", "Stay")
+    for name, task in ((ROTATE_ID, "rotate"), (ROLLOUT_ID, "rollout")):
+        with pytest.raises(CapabilityError, match=f"never taught the task '{task}', only 'navigate'"):
+            gym.make(name, checkpoint=str(folder))
+        with pytest.raises(CapabilityError, match="Load one that was"):
+            gym.make_vec(name, num_envs=2, checkpoint=str(folder))
+    with pytest.raises(UnknownNameError, match="There is no task 'drive'"):
+        load_world("drive", str(folder))
 
 
 def test_an_unknown_setting_is_named() -> None:

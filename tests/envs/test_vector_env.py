@@ -32,12 +32,13 @@ def assert_equal(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> None:
 
 
 def actions_for(mode: str, generator: np.random.Generator) -> Any:
-    if mode == "discrete":
-        return generator.integers(0, 4, NUM)
-    return tuple(generator.choice(["Look left", "Move forward", "", "go on"], NUM).tolist())
+    ids, texts = generator.integers(0, 4, NUM), generator.choice(["Look left", "Move forward", "", "go on"], NUM).tolist()
+    if mode == "either":
+        return tuple((1, text) if place % 2 else (0, place) for place, text in zip(ids.tolist(), texts, strict=True))
+    return ids if mode == "discrete" else tuple(texts)
 
 
-@pytest.mark.parametrize("action_mode", ["discrete", "text"])
+@pytest.mark.parametrize("action_mode", ["discrete", "text", "either"])
 @pytest.mark.parametrize("with_goal", [False, True])
 @pytest.mark.parametrize("mode", MODES)
 def test_equal_to_singles(mode: AutoresetMode, with_goal: bool, action_mode: str) -> None:

@@ -38,8 +38,14 @@ INFO_KEYS = {
 }
 
 
+class Mute(FakeWorld):
+    """A world that was never taught to write."""
+
+    can_write = False  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize("render_mode", [None, "rgb_array", "human", "ansi"])
-@pytest.mark.parametrize("action_mode", ["discrete", "text"])
+@pytest.mark.parametrize("action_mode", ["discrete", "text", "either"])
 def test_gymnasium_check_env(make: Make, action_mode: str, render_mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
@@ -217,11 +223,9 @@ def test_thoughts_are_said_and_reported(fake: FakeWorld) -> None:
 
 
 def test_thinking_needs_a_thinker() -> None:
-    class Mute(FakeWorld):
-        think = None  # type: ignore[assignment]
-
-    with pytest.raises(CapabilityError, match="Mute"):
-        WorldEnv(Mute(), think=True)
+    for settings in ({"think": True}, {"reward": "judge"}):
+        with pytest.raises(CapabilityError, match="Mute was not"):
+            WorldEnv(Mute(), **settings)
 
 
 def test_rewards_add_up_to_the_progress_and_success_ends_the_episode(make: Make) -> None:
@@ -285,8 +289,35 @@ def test_a_function_rewards(fake: FakeWorld) -> None:
     assert env.step(3)[2] is True
 
 
-def test_a_goal_in_words_alone_is_kept_and_pays_nothing(fake: FakeWorld) -> None:
-    env = WorldEnv(fake)
+def test_a_goal_in_words_is_judged_by_a_world_that_can_write(fake: FakeWorld) -> None:
+    env = WorldEnv(fake, success_distance=0.4)
+    gray, red = np.full((64, 64, 3), 60, np.uint8), np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 200
+    _, info = env.reset(seed=0, options={"image": gray, "goal_text": "turn red"})
+    assert (info["reward_source"], info["success"], info["model_calls"]) == ("judge", False, 1)
+    assert info["goal_distance"] == pytest.approx(2 / 3)
+    _, reward, terminated, _, info = env.step(3)
+    assert (abs(reward) < 0.01, terminated, info["model_calls"]) == (True, False, 3)
+    env.reset(seed=0, options={"image": red, "goal_text": "turn red"})
+    assert env.step(3)[2] is True
+    _, info = env.reset(seed=0, options={"image": red, "goal_text": "turn red", "goal_image": gray})
+    assert info["reward_source"] == "goal_image"
+
+
+@pytest.mark.parametrize(("reward", "success"), [("judge", True), ("goal_image", False)])
+def test_every_scorer_has_a_success_distance_of_its_own(fake: FakeWorld, reward: str, success: bool) -> None:
+    frame = np.zeros((64, 64, 3), np.uint8)
+    frame[..., 0], frame[..., 1] = 120, 80
+    frame[:32, :, 2] = 40
+    other = np.roll(frame, 4, axis=0)
+    env = WorldEnv(fake, reward=reward)
+    _, info = env.reset(seed=0, options={"image": frame, "goal_text": "red", "goal_image": other})
+    assert 0.05 < info["goal_distance"] < 0.5
+    assert info["success"] is success
+
+
+def test_a_goal_in_words_alone_is_kept_and_pays_nothing_where_nobody_can_judge() -> None:
+    env = WorldEnv(Mute())
     _, info = env.reset(seed=0, options={"goal_text": "find the door"})
     assert env.session.goal.text == "find the door"
     assert (info["reward_source"], info["goal_distance"], env.step(0)[1]) == ("none", None, 0.0)
@@ -295,7 +326,6 @@ def test_a_goal_in_words_alone_is_kept_and_pays_nothing(fake: FakeWorld) -> None
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"reward": "judge"}, CapabilityError, "not available yet"),
         ({"reward": "goal_imge"}, UnknownNameError, "goal_image"),
         ({"reward": 3}, ConfigError, "Scorer"),
         ({"action_mode": "words"}, ConfigError, "action_mode"),

@@ -9,17 +9,12 @@ import pytest
 
 from bagel_world.actions import NAVIGATE_WORDS, action_from_id
 from bagel_world.errors import CapabilityError
-from bagel_world.evaluation.control import (
-    LOOPS,
-    ControlConfig,
-    force_actions,
-    imagine_futures,
-    is_free_ahead,
-    measure_control,
-)
+from bagel_world.evaluation.control import ControlConfig, measure_control
+from bagel_world.evaluation.futures import force_actions, imagine_futures, is_free_ahead
+from bagel_world.evaluation.loops import HOUSE_LOOPS
 from bagel_world.evaluation.metrics import PSNR_OF_EQUAL, ROUNDING_MSE
 from bagel_world.evaluation.open_loop import Findings
-from bagel_world.evaluation.subject import Subject, untracked
+from bagel_world.evaluation.subject import Subject
 from bagel_world.evaluation.windows import Window, draw_windows
 from bagel_world.sims.house import step_ahead
 from bagel_world.sims.plans import draw_plan
@@ -83,7 +78,7 @@ def test_a_deaf_world_has_no_gap_and_is_caught_by_the_probe(episodes: Sequence[E
 
 def test_walks_that_return_are_walks_that_return() -> None:
     turns = {"Look left": 30, "Look right": -30}
-    for words in LOOPS.values():
+    for words in HOUSE_LOOPS.values():
         x, z, yaw = 0.0, 0.0, 0.0
         for word in words:
             yaw += turns.get(word, 0)
@@ -95,7 +90,7 @@ def test_walks_that_return_are_walks_that_return() -> None:
 
 def test_imposed_actions_differ_and_forward_needs_a_free_way(episodes: Sequence[Episode]) -> None:
     windows = draw_windows(episodes, n=60, context=4, horizon=1, seed=0)
-    futures = imagine_futures(obedient(), windows, CONFIG, untracked)
+    futures = imagine_futures(obedient(), windows, seed=1, batch=6)
     forced = force_actions(futures, NAVIGATE_WORDS, np.random.default_rng(0))
     assert (forced != futures.recorded).all()
     # Fake footage has no plan: only recorded steps forward are known to be free, and those cannot be imposed.
@@ -108,7 +103,7 @@ def test_imposed_actions_differ_and_forward_needs_a_free_way(episodes: Sequence[
 
 def test_futures_are_those_of_their_action_and_their_window(episodes: Sequence[Episode]) -> None:
     windows = draw_windows(episodes, n=11, context=4, horizon=1, seed=0)
-    futures = imagine_futures(obedient(), windows, CONFIG, untracked)
+    futures = imagine_futures(obedient(), windows, seed=1, batch=6)
     for place, window in enumerate(windows):
         for label, word in enumerate(NAVIGATE_WORDS):
             np.testing.assert_array_equal(futures.by_action[place, label], move_view(window.seen[-1], word))

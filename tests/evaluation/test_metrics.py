@@ -11,7 +11,9 @@ from bagel_world.evaluation.metrics import (
     mean_interval,
     median_interval,
     psnr,
+    rank_correlation,
     ratio_interval,
+    region_psnr,
     sharpness,
     ssim,
 )
@@ -147,3 +149,40 @@ def test_the_median_ignores_an_outlier() -> None:
     assert (found.value, found.low) == (1.0, 1.0)
     with pytest.raises(ConfigError, match="at least one value"):
         median_interval([])
+
+
+def test_psnr_inside_a_region_counts_its_pixels_alone() -> None:
+    real = np.full((3, 4, 4, 3), 100, np.uint8)
+    shown = real.copy()
+    shown[:, 0] = 110
+    masks = np.zeros((3, 4, 4), np.bool_)
+    masks[0, 0] = True
+    masks[1, :2] = True
+    ten_off = 20 * np.log10(255 / 10)
+    assert region_psnr(shown, real, masks) == pytest.approx([ten_off, ten_off + 10 * np.log10(2), PSNR_OF_EQUAL])
+    everywhere = np.ones((3, 4, 4), np.bool_)
+    assert region_psnr(shown, real, everywhere) == pytest.approx(psnr(shown, real))
+    with pytest.raises(ConfigError, match="their masks"):
+        region_psnr(shown, real, masks[:2])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1, 2, 3], [10, 200, 3000], 1.0),
+        ([1, 2, 3], [3, 2, 1], -1.0),
+        ([1, 2, 3, 4], [1, 3, 2, 4], 0.8),
+        ([1, 1, 2, 2], [5, 5, 9, 9], 1.0),
+        ([1, 2, 3], [7, 7, 7], 0.0),
+        ([1, 2, 2, 4], [1, 2, 3, 4], np.sqrt(0.9)),
+    ],
+)
+def test_rank_correlation_by_hand(one: list[float], other: list[float], expected: float) -> None:
+    assert rank_correlation(one, other) == pytest.approx(expected)
+    assert rank_correlation(other, one) == pytest.approx(expected)
+
+
+def test_ranks_need_two_lists_of_one_length() -> None:
+    for one, other in (([1], [2]), ([1, 2], [1, 2, 3])):
+        with pytest.raises(ConfigError, match="two lists"):
+            rank_correlation(one, other)

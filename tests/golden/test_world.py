@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from langchain_core.messages import HumanMessage, SystemMessage
 from torch import Tensor
 
+from bagel_world.agents import ChatBagel
+from bagel_world.agents.chat_messages import picture_block
 from bagel_world.model import checkpoint, packing
 from bagel_world.model.config import Transforms, WorldDefaults
 from bagel_world.types import Thought
@@ -120,6 +123,21 @@ def test_an_answer(case: Case, loaded: checkpoint.Checkpoint) -> None:
     assert _state(branch) == {"kv_lens": settings["kv_lens"], "ropes": settings["ropes"]}
     assert list(ids) == [each for each in case["greedy_tokens"].tolist() if each != loaded.tokenizer.end]
     assert loaded.tokenizer.decode(ids) == settings["greedy_text"]
+
+
+@covers("vlm")
+def test_an_answer_of_the_chat_model(case: Case, loaded: checkpoint.Checkpoint) -> None:
+    settings = case.settings
+    if not settings["vae_resize_first"]:
+        pytest.skip("a world always resizes for the autoencoder first")
+    model = ChatBagel(world=BagelWorld(loaded, context={"see": "vit"}), max_tokens=settings["max_new_tokens"])
+    system = [SystemMessage(settings["system_prompt"])] if settings["system_prompt"] else []
+    messages = [*system, HumanMessage([picture_block(branches.frame(case)), settings["question"]])]
+    answer, chunks = model.invoke(messages), list(model.stream(messages))
+    assert answer.content == "".join(str(chunk.content) for chunk in chunks) == settings["greedy_text"].strip()
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["input_tokens"] == settings["kv_lens"][0]
+    assert answer.usage_metadata["output_tokens"] == len(chunks) - 1  # a chunk a token, and the closing one
 
 
 @pytest.mark.parametrize("teacher", [True, False], ids=["teacher_forced", "free_running"])

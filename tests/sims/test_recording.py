@@ -178,5 +178,5 @@ def test_every_recordable_simulator_names_itself_and_its_words() -> None:
     for name, recordable in RECORDABLES.items():
         home, _, simulator = recordable.simulator.rpartition(".")
         assert getattr(import_module(home), simulator).action_words == recordable.action_words
-        assert recordable.open.__name__.lower() == name
+        assert recordable.open.__name__.lower() == ("house" if name == "visits" else name)
     assert len({recordable.salt for recordable in RECORDABLES.values()}) == len(RECORDABLES)

@@ -56,7 +56,7 @@ def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
         if step == 4:
             raise KeyboardInterrupt
 
-    stopped._progress = stop
+    stopped.progress = stop
     with pytest.raises(KeyboardInterrupt):
         stopped.train()
     resumed = make_trainer(tmp_path / "parted", make_mixed(tmp_path))

@@ -139,7 +139,7 @@ def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path, stopped_at:
         if step == stopped_at:
             raise KeyboardInterrupt
 
-    stopped._progress = stop
+    stopped.progress = stop
     with pytest.raises(KeyboardInterrupt):
         stopped.train()
     assert load_facts(tmp_path / "parted")["feed"]["drawn"] > 0, "something waits where the run was stopped"
@@ -173,7 +173,7 @@ def test_only_the_parts_that_are_named_move(tmp_path: Path, trains: tuple[str, .
 def test_the_log_tells_pace_and_fill(tmp_path: Path) -> None:
     seen: list[dict[str, float]] = []
     trainer = make_trainer(tmp_path)
-    trainer._progress = lambda step, steps, figures: seen.append(figures)
+    trainer.progress = lambda step, steps, figures: seen.append(figures)
     trainer.train()
     feed = make_feed()
     tokens = [sum(sample.tokens for each in samples_of(feed) for sample in each) for _ in range(11)]

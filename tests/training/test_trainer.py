@@ -15,6 +15,7 @@ from bagel_world.training.data.feeds import WalkFeed
 from bagel_world.training.data.interleave import WalkConfig, WalkSampler
 from bagel_world.training.metrics import RunLog
 from bagel_world.training.optim import OptimizerConfig
+from bagel_world.training.parts import part_of
 from bagel_world.training.trainer import MotConfig, Trainer
 from tests.training.walks import make_config, make_latents, make_tokenizer
 
@@ -52,7 +53,7 @@ def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
         if step == 5:
             raise KeyboardInterrupt
 
-    stopped._progress = stop
+    stopped.progress = stop
     with pytest.raises(KeyboardInterrupt):
         stopped.train()
     resumed = _trainer(tmp_path / "parted")
@@ -96,6 +97,16 @@ def test_what_dynamics_do_not_need_stays_as_it_was(tmp_path: Path) -> None:
     still = ("vit.", "connector.", "lm_head.", "latent_positions", "vit_positions")
     assert not {name for name in changed if name.startswith(still)}
     assert {"latent_in.weight", "embed_tokens.weight", "timestep_embedding.fc1.weight"} < changed
+
+
+def test_frozen_understanding_stays_but_for_the_head(tmp_path: Path) -> None:
+    walk = CONFIG.walk.model_copy(update={"predict_actions": True})
+    changes = {"walk": walk, "text_weight": 1.0, "freeze_understanding": True}
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update=changes))
+    before = {name: parameter.detach().clone() for name, parameter in trainer.bagel.named_parameters()}
+    trainer.train()
+    changed = {name for name, parameter in trainer.bagel.named_parameters() if not torch.equal(parameter, before[name])}
+    assert {part_of(name) for name in changed} == {"generate", "head"}
 
 
 def test_writing_is_learned_when_it_has_a_weight(tmp_path: Path) -> None:

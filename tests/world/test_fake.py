@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import bagel_world
-from bagel_world.actions import NAVIGATE_WORDS
-from bagel_world.errors import ConfigError, StateError
+from bagel_world.actions import NAVIGATE_WORDS, ROLLOUT_WORDS, ROTATE_WORDS, TASK_WORDS, TURNS
+from bagel_world.errors import ConfigError, StateError, UnknownNameError
 from bagel_world.types import Thought
 from bagel_world.world import protocol
 from bagel_world.world.fake import FakeContext, FakeWorld
@@ -80,9 +80,77 @@ def test_staying_keeps_the_view_and_walking_enlarges_its_middle(quiet: FakeWorld
 
 
 def test_other_words_do_something_of_their_own(quiet: FakeWorld) -> None:
-    frames = [imagine_after(quiet, words) for words in ("open the door", "jump", "Rotate the camera to the left by 30 degrees")]
+    frames = [imagine_after(quiet, words) for words in ("open the door", "jump", "Rotate the camera to the left by 45 degrees")]
     assert not np.array_equal(frames[0], frames[1])
     np.testing.assert_array_equal(frames[2], imagine_after(quiet, "Look left"))
+
+
+def test_degrees_add_up_and_close() -> None:
+    quiet = FakeWorld(task="rotate", noise=0)
+    assert quiet.action_words == ROTATE_WORDS
+    start = quiet.starts[0].frames[0]
+    left = [f"Rotate the camera to the left by {degrees} degrees" for degrees in TURNS]
+    views = {words: move_view(start, words) for words in ROTATE_WORDS}
+    assert len({view.tobytes() for view in views.values()}) == len(ROTATE_WORDS)
+    np.testing.assert_array_equal(move_view(views[left[0]], left[1]), views[left[2]])
+    np.testing.assert_array_equal(move_view(views[left[1]], ROTATE_WORDS[4]), start)
+    full = start
+    for _ in range(360 // TURNS[0]):
+        full = move_view(full, left[0])
+    np.testing.assert_array_equal(full, start)
+
+
+def test_moments_add_up_and_close() -> None:
+    quiet = FakeWorld(task="rollout", noise=0)
+    assert quiet.action_words == ROLLOUT_WORDS
+    one, two, four = ROLLOUT_WORDS
+    np.testing.assert_array_equal(move_view(ROOM, one), np.roll(ROOM, 64 // VIEWS_PER_TURN, axis=0))
+    np.testing.assert_array_equal(move_view(move_view(ROOM, one), one), move_view(ROOM, two))
+    np.testing.assert_array_equal(move_view(move_view(ROOM, four), four), ROOM)
+
+
+@pytest.mark.parametrize("task", TASK_WORDS)
+def test_every_task_has_starts_of_its_own_words(task: str) -> None:
+    world = FakeWorld(task=task, noise=0)
+    assert (world.task, world.action_words) == (task, TASK_WORDS[task])
+    for start in world.starts:
+        assert start.metadata["task"] == task
+        assert {action.text for action in start.actions} <= set(TASK_WORDS[task])
+        np.testing.assert_array_equal(move_view(start.frames[0], start.actions[0].text), start.frames[1])
+
+
+def test_a_task_that_nobody_knows() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'rotate'"):
+        FakeWorld(task="rotat")
+
+
+@pytest.mark.parametrize("noise", [0, 1])
+@pytest.mark.parametrize("task", TASK_WORDS)
+def test_it_explains_what_happened(task: str, noise: int) -> None:
+    world = FakeWorld(task=task, noise=noise)
+    before = world.observe(world.starts[0].frames[0])
+    words = world.action_words
+    frames = world.imagine([before.say(word) for word in words], seeds=range(len(words)))
+    chances = world.explain([before] * len(words), frames, words=words, seeds=[0] * len(words))
+    assert chances.shape == (len(words), len(words))
+    np.testing.assert_allclose(chances.sum(-1), 1.0)
+    assert chances.argmax(-1).tolist() == list(range(len(words)))
+    assert world.explain([], [], words=words, seeds=[]).shape == (0, len(words))
+
+
+def test_words_that_do_the_same_are_equally_likely(quiet: FakeWorld) -> None:
+    flat = np.full((64, 64, 3), 9, np.uint8)
+    chances = quiet.explain([quiet.observe(flat)], [flat], words=NAVIGATE_WORDS, seeds=[0])
+    np.testing.assert_allclose(chances, [[0.25] * 4])
+
+
+def test_it_judges_by_the_colors_that_a_goal_names(world: FakeWorld) -> None:
+    frame = np.zeros((64, 64, 3), np.uint8)
+    frame[..., 0], frame[..., 2] = 150, 50
+    context = world.observe(frame)
+    assert world.can_write
+    goals = ["stand in the red light", "blue!", "red and blue", "find the door", "redder"]
+    assert world.judge([context] * 5, goals) == pytest.approx([0.75, 0.25, 1.0, 0.0, 0.0])
 
 
 def test_noise_is_small_and_decided_by_the_seed(world: FakeWorld, quiet: FakeWorld) -> None:
@@ -197,10 +265,21 @@ def test_calls_are_counted_once_per_batch(world: FakeWorld) -> None:
     world.similarity([ROOM] * 3, [ROOM] * 3)
     world.think([context], seeds=[0])
     world.ask(context, "?")
-    assert world.model_calls == 4
+    world.judge([context] * 2, ["a", "b"])
+    world.explain([context] * 2, [ROOM] * 2, words=["Stay"], seeds=[0, 1])
+    assert world.model_calls == 6
 
 
-@pytest.mark.parametrize("settings", [{"frame_size": (64, 60)}, {"frame_size": (0, 64)}, {"max_frames": 1}, {"noise": -1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"frame_size": (64, 60)},
+        {"task": "rotate", "frame_size": (64, 64)},
+        {"frame_size": (0, 64)},
+        {"max_frames": 1},
+        {"noise": -1},
+    ],
+)
 def test_settings_out_of_range(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="Expected"):
         FakeWorld(**settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bagel_world.world.scoring import (
     Candidate,
     Goal,
     GoalImageScorer,
+    JudgeScorer,
     RandomScorer,
     Scorer,
     make_scorer,
@@ -41,6 +43,34 @@ def test_goal_image_is_the_similarity_of_the_world(world: FakeWorld) -> None:
 def test_goal_image_asks_for_a_picture(world: FakeWorld) -> None:
     with pytest.raises(ConfigError, match="goal_image"):
         GoalImageScorer().score(world, [Candidate(frame=RED, goal=Goal(text="the red room"))])
+
+
+def test_the_judge_is_asked_about_the_context_or_the_newest_frame_alone(world: FakeWorld) -> None:
+    asked: list[tuple[int, str]] = []
+
+    class Witness(FakeWorld):
+        def judge(self, contexts: Sequence[Any], goals: Sequence[str]) -> list[float]:
+            asked.extend((len(context.frames), goal) for context, goal in zip(contexts, goals, strict=True))
+            return super().judge(contexts, goals)
+
+    witness, goal = Witness(), Goal(text="red")
+    context = witness.observe(BLUE).say("Stay").observe(RED)
+    seen = Candidate(frame=RED, goal=goal, context=context)
+    bare = Candidate(frame=BLUE, goal=goal)
+    assert JudgeScorer().score(witness, [seen, bare]) == [1.0, 0.0]
+    assert JudgeScorer(sees="frame").score(witness, [seen, bare]) == [1.0, 0.0]
+    assert asked == [(2, "red"), (1, "red"), (1, "red"), (1, "red")]
+
+
+def test_the_judge_asks_for_words_and_for_a_world_that_writes(world: FakeWorld) -> None:
+    with pytest.raises(ConfigError, match="goal_text"):
+        JudgeScorer().score(world, [Candidate(frame=RED, goal=Goal(image=BLUE))])
+
+    class Mute(FakeWorld):
+        can_write = False  # type: ignore[assignment]
+
+    with pytest.raises(CapabilityError, match="'judge' needs a world that was taught to write, Mute"):
+        JudgeScorer().score(Mute(), [Candidate(frame=RED, goal=Goal(text="red"))])
 
 
 def test_random_scores_follow_the_seed_alone(world: FakeWorld) -> None:
@@ -78,7 +108,7 @@ def test_a_function_must_return_a_finite_number(world: FakeWorld, value: Any) ->
         CallableScorer(lambda frame, goal: value).score(world, [Candidate(frame=RED, goal=Goal())])
 
 
-@pytest.mark.parametrize("scorer", [GoalImageScorer(), RandomScorer(), CallableScorer(lambda frame, goal: 0.0)])
+@pytest.mark.parametrize("scorer", [GoalImageScorer(), JudgeScorer(), RandomScorer(), CallableScorer(lambda frame, goal: 0.0)])
 def test_every_scorer_says_what_its_numbers_mean(scorer: Scorer) -> None:
     assert isinstance(scorer, Scorer)
     assert scorer.source
@@ -91,8 +121,7 @@ def test_names() -> None:
     assert make_scorer("none") is None
     assert make_scorer("goal_image") == GoalImageScorer()
     assert make_scorer("random") == RandomScorer()
-    with pytest.raises(CapabilityError, match="not available yet"):
-        make_scorer("judge")
+    assert make_scorer("judge") == JudgeScorer()
     with pytest.raises(UnknownNameError, match="Did you mean 'random'"):
         make_scorer("rando")
     with pytest.raises(ConfigError, match="Scorer"):

@@ -119,7 +119,7 @@ class Recorder(StatefulWrapper, RecordConstructorArgs):
         take.frames.append(self._world_env.session.frame)
         take.actions.append(action_from_text(info["action_text"], self._world_env.action_words) if valid else NO_ACTION)
         take.thoughts.append(Thought(text=info["thought"]) if thinks and valid else None)
-        take.seeds.append(before.seed_for(Draw.FRAME) if valid else None)
+        take.seeds.append(before.seed_for(Draw.FRAME, info.get("draw", 0)) if valid else None)
         take.thought_seeds.append(before.seed_for(Draw.THOUGHT) if thinks and valid else None)
 
     def _write(self) -> None:

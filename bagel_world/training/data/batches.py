@@ -43,7 +43,8 @@ class Estimates:
         """
         assert packed.latents is not None
         latents = packed.latents.clone()
-        latents[self.places] = packed.latents[self.sources] - self.timesteps[:, None] * velocity[self.sources]
+        estimates = packed.latents[self.sources] - self.timesteps[:, None] * velocity[self.sources]
+        latents[self.places] = estimates.to(latents.dtype)
         return replace(packed, latents=latents)
 
 

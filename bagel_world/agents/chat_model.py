@@ -1,0 +1,269 @@
+"""ChatBagel: a world's understanding expert as a LangChain chat model; on request its generation expert answers with a picture.
+
+Text and pictures in, text out, token by token; with `modalities=["image"]` the next frame that the world imagines behind the
+conversation. One checkpoint can so be both the agent and its world.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import get_config_list, run_in_executor
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+
+from bagel_world.agents.chat_answer import ChatOptions, Exchange, Modality, answer_together
+from bagel_world.agents.chat_tools import read_call, read_choice
+from bagel_world.agents.setting import in_words
+from bagel_world.errors import BagelWorldError
+
+_OWN = ("temperature", "max_tokens", "max_input_tokens", "seed", "stop", "think", "modalities")
+_NOT_FOR_THE_MODEL = {"stop", "ls_structured_output_format", "structured_output_format"}  # LangChain takes them out of a call
+_OF_LANGCHAIN = {"callbacks", "cache", "custom_get_token_ids", "metadata", "name", "tags", "verbose"}
+
+
+class ChatBagel(BaseChatModel):
+    """A world's understanding expert as a chat model.
+
+    What is given to a single call (`invoke(..., max_tokens=9)`, `bind(think=True)`) goes over what is given here. A thought comes
+    as `additional_kwargs["reasoning_content"]`, and so as a reasoning block among the `content_blocks`. Pictures are standard
+    image blocks.
+
+    Raises:
+        UnknownSettingError: a field that does not exist.
+        ConfigError: a value that does not fit.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", validate_by_name=True)
+
+    checkpoint: Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)] = Field(
+        default="nano", description="what to load when it is first needed: a shipped name, a folder, or a hub id."
+    )
+    device: str = Field(default="auto", description="where to run it: 'auto', 'cpu', 'cuda', ...")
+    dtype: str = Field(default="auto", description="'auto', 'float32' or 'bfloat16'.")
+    sampling: str | dict[str, Any] | None = Field(default=None, description="how pictures are painted, as for BagelWorld.")
+    context: dict[str, Any] | None = Field(default=None, description="how pictures are shown and kept, as for BagelWorld.")
+    world: Any = Field(
+        default=None, exclude=True, repr=False, description="a world that is loaded already, instead of the above."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, description="0 takes the likeliest token; above, tokens are drawn; None: the world's own."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="longest answer, thought and calls included; None: the world's."
+    )
+    max_input_tokens: int = Field(default=32_768, ge=1, description="longest conversation, in tokens.")
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="decides what is drawn above temperature 0, and pictures.")
+    stop: tuple[str, ...] = Field(
+        default=(), alias="stop_sequences", description="words that end an answer where they first appear; left out of it."
+    )
+    think: bool = Field(default=False, description="reason before the answer or the picture; not where a call is forced.")
+    modalities: tuple[Modality, ...] = Field(
+        default=("text",), min_length=1, description="what to answer with: 'text', 'image' (the next frame), or both, text first."
+    )
+    streaming: bool = Field(default=False, description="stream inside `invoke` too, for callbacks that want tokens.")
+
+    _loaded: Any = PrivateAttr(default=None)
+    _ready: list[ChatGenerationChunk] | None = PrivateAttr(default=None)
+    _loading: Any = PrivateAttr(default_factory=threading.Lock)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise in_words(type(self), error) from error
+
+    # --- what LangChain asks a model about itself
+
+    @property
+    def _llm_type(self) -> str:
+        return "bagel-world"
+
+    @property
+    def model_name(self) -> str:
+        """The checkpoint's name, or the kind of the world where one was passed in."""
+        folder = getattr(getattr(self.world, "checkpoint", None), "folder", None)
+        if self.world is None or folder is not None:
+            return Path(folder or self.checkpoint).name
+        return type(self.world).__name__
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model_name": self.model_name, **self.model_dump(mode="json", exclude=_OF_LANGCHAIN)}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Settings can be written down and read again; weights are named by their checkpoint."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where `langchain_core.load` finds this class."""
+        return ["bagel_world", "agents", "chat_model"]
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        """The settings; "not implemented" where a world was passed in, which no text can name."""
+        return super().to_json() if self.world is None else self.to_json_not_implemented()
+
+    # --- what it is asked
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: Any = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """This model with tools it may call; they are described in words, and calls are read from its text.
+
+        Args:
+            tools: anything LangChain can make a schema of.
+            tool_choice: "auto"; "any" makes it call one, a name that one: the answer is made to begin like a call. "none" hides
+                the tools.
+            strict: accepted and without effect: nothing but the prompt holds arguments to their schema.
+            **kwargs: bound as they are.
+        """
+        schemas = [convert_to_openai_tool(tool) for tool in tools]
+        read_choice(tool_choice, schemas)
+        return self.bind(tools=schemas, tool_choice=tool_choice, **kwargs)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return _with_complaints(generate_from_stream(self._stream(messages, stop, run_manager, **kwargs)))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        # Token by token even here: a task that is cancelled then stops the writing at the next token.
+        pieces: AsyncIterator[ChatGenerationChunk] = self._astream(messages, stop, run_manager, **kwargs)
+        return _with_complaints(await agenerate_from_stream(pieces))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        if self._ready is not None:
+            yield from self._ready
+            return
+        exchange = Exchange(self._world(), messages, self._options(stop, kwargs))
+        yield from exchange.chunks()
+        yield exchange.closing(self.model_name)
+
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """The answers to several conversations, written in one batch: they cost about as much as the longest of them."""
+        models = self._ready_for(inputs, kwargs)
+        answers: list[Any] = []
+        for model, each, settings in zip(models, inputs, get_config_list(config, len(inputs)), strict=True):
+            try:
+                answers.append(model.invoke(each, settings, **kwargs))
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                answers.append(error)
+        return answers
+
+    async def abatch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """As `batch`, in a thread."""
+        models = await run_in_executor(None, self._ready_for, inputs, kwargs)
+        settings = get_config_list(config, len(inputs))
+        answers = [model.ainvoke(each, one, **kwargs) for model, each, one in zip(models, inputs, settings, strict=True)]
+        return await asyncio.gather(*answers, return_exceptions=return_exceptions)  # type: ignore[return-value]
+
+    def _ready_for(self, inputs: Sequence[LanguageModelInput], asked: Mapping[str, Any]) -> list[Self]:
+        """A copy of this model per input that has its answer ready; itself where the answer has to be made, or the error."""
+        exchanges: dict[int, Exchange] = {}
+        options = self._options(asked.get("stop"), {name: asked[name] for name in asked if name not in _NOT_FOR_THE_MODEL})
+        if len(inputs) > 1 and options.modalities == ("text",):
+            for place, each in enumerate(inputs):
+                with contextlib.suppress(BagelWorldError):  # told when this answer is asked for
+                    exchange = Exchange(self._world(), self._convert_input(each).to_messages(), options)
+                    if exchange.reading.tokens:
+                        exchanges[place] = exchange
+        models = [self] * len(inputs)
+        with contextlib.suppress(BagelWorldError):
+            written = answer_together(self._world(), list(exchanges.values())) if exchanges else []
+            for (place, exchange), chunks in zip(exchanges.items(), written, strict=True):
+                models[place] = self.model_copy()
+                models[place]._ready = [*chunks, exchange.closing(self.model_name)]
+        return models
+
+    def get_num_tokens(self, text: str) -> int:
+        """Tokens that a text takes in a conversation, its marks included."""
+        return self.get_num_tokens_from_messages([HumanMessage(text)])
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: Sequence[BaseMessage],
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Tokens of a conversation: the `input_tokens` of an answer to it."""
+        schemas = [convert_to_openai_tool(tool) for tool in tools or ()]
+        return Exchange(self._world(), messages, self._options(None, {**kwargs, "tools": schemas})).reading.tokens
+
+    def _options(self, stop: Sequence[str] | None, asked: Mapping[str, Any]) -> ChatOptions:
+        """What this call asks for, over what this model was made with."""
+        given = {name: value for name, value in asked.items() if value is not None}
+        stops = {} if stop is None else {"stop": (stop,) if isinstance(stop, str) else tuple(stop)}
+        return ChatOptions(**{**{name: getattr(self, name) for name in _OWN}, **given, **stops})
+
+    def _world(self) -> Any:
+        """The world; loaded when it is first needed, once."""
+        if self.world is not None:
+            return self.world
+        with self._loading:
+            if self._loaded is None:
+                from bagel_world.world.simulator import BagelWorld
+
+                settings = {"device": self.device, "dtype": self.dtype, "sampling": self.sampling, "context": self.context}
+                self._loaded = BagelWorld.from_pretrained(self.checkpoint, **settings)
+            return self._loaded
+
+
+def _with_complaints(result: ChatResult) -> ChatResult:
+    """The result whose malformed tool calls say what is wrong with them."""
+    for generation in result.generations:
+        message = generation.message
+        for call in message.invalid_tool_calls if isinstance(message, AIMessage) else ():
+            call["error"] = read_call(call["args"] or "").complaint
+    return result

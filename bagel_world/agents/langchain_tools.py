@@ -1,0 +1,80 @@
+"""The world as LangChain tools, for `create_agent`, LangGraph, or any model with `bind_tools`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+from langchain_core.tools import StructuredTool, ToolException
+from pydantic import ValidationError
+
+from bagel_world.agents.reply import Reply
+from bagel_world.agents.session import WorldSession
+from bagel_world.agents.tool import FIXABLE, WorldTool, explain
+from bagel_world.agents.world_tools import TOOLS, find_tool
+
+
+class LangChainTool(StructuredTool):
+    """A tool whose schema is that of its definition to the letter; LangChain's own would let unknown arguments pass."""
+
+    @property
+    def tool_call_schema(self) -> Any:
+        """The JSON schema that a model is given."""
+        return {**find_tool(self.name).parameters(), "description": self.description}
+
+
+def make_world_tools(session: WorldSession, *, names: Collection[str] | None = None, show: bool = False) -> list[StructuredTool]:
+    """The tools of one session.
+
+    The content of a tool's message is text; its artifact is {"pictures": [{"label": str, "frame": uint8 array}], "facts": {...}}.
+    What the model can mend comes back as words with status "error"; any other exception is a bug of ours and propagates.
+
+    Args:
+        session: where they look, imagine and act; tools of different sessions never meet.
+        names: only these tools; None makes all of them.
+        show: put the pictures into the content too, as image blocks, for models that see.
+
+    Raises:
+        ToolInputError: no tool of that name.
+    """
+    wanted = TOOLS if names is None else tuple(find_tool(name) for name in names)
+    return [_make(tool, session, show) for tool in wanted]
+
+
+def _make(tool: type[WorldTool], session: WorldSession, show: bool) -> StructuredTool:
+    def call(**arguments: Any) -> tuple[Any, dict[str, Any]]:
+        try:
+            reply = tool.read(arguments).call(session)
+        except FIXABLE as error:
+            raise ToolException(str(error)) from error
+        except ValidationError as error:
+            # LangChain would take it for a wrong argument of the model's.
+            raise RuntimeError(f"The tool {tool.tool_name!r} broke: {error}") from error
+        return _content(reply, session.limits.side, show), _artifact(reply)
+
+    return LangChainTool(
+        name=tool.tool_name,
+        description=tool.description(),
+        args_schema=tool,
+        func=call,
+        response_format="content_and_artifact",
+        handle_tool_error=True,
+        handle_validation_error=partial(_complain, tool),
+    )
+
+
+def _complain(tool: type[WorldTool], error: Any) -> str:
+    return explain(tool, error)
+
+
+def _content(reply: Reply, side: int, show: bool) -> Any:
+    if not show:
+        return reply.text
+    images = [{"type": "image", "base64": each.base64(side), "mime_type": "image/png"} for each in reply.pictures]
+    return [{"type": "text", "text": reply.text}, *images]
+
+
+def _artifact(reply: Reply) -> dict[str, Any]:
+    pictures = [{"label": each.label, "frame": each.frame.copy()} for each in reply.pictures]
+    return {"pictures": pictures, "facts": dict(reply.facts)}

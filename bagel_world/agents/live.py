@@ -1,0 +1,214 @@
+"""LiveWalk: the one walk of a session that really happens, in the world itself or in somebody's environment."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from bagel_world.agents.body import Body
+from bagel_world.agents.imagination import Budget, Imagination
+from bagel_world.agents.place import Place
+from bagel_world.errors import ConfigError, StateError
+from bagel_world.images import fit_image
+from bagel_world.types import Action
+from bagel_world.world.protocol import Context, World
+from bagel_world.world.scoring import Goal, RandomScorer, Scorer
+
+START_FRAMES = 2
+"""Frames of a starting episode that a walk begins with."""
+
+
+class LiveWalk:
+    """A walk that goes on, back, and begins again; it begins when it is made.
+
+    Args:
+        world: imagines the frames, or looks ahead for the environment.
+        body: the environment that actions happen in; None lets them happen in the world itself.
+        undo: most steps that can be taken back.
+        seed: decides where the walk begins and all noise.
+    """
+
+    def __init__(self, world: World, body: Body | None, *, undo: int, seed: int) -> None:
+        self.world = world
+        self._body = body
+        self._past: deque[Place] = deque(maxlen=undo)
+        self._place: Place | None = None
+        self._seed = seed
+        self.reset(seed)
+
+    @property
+    def place(self) -> Place:
+        """Where the walk is: a value.
+
+        Raises:
+            StateError: it has not begun.
+        """
+        if self._place is None:
+            raise StateError("Nothing has been seen yet. Begin a walk: observe with a picture file and begin=true.")
+        return self._place
+
+    @property
+    def in_environment(self) -> bool:
+        """Whether actions happen in somebody's environment rather than in the world itself."""
+        return self._body is not None
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What can be done by name; other words may work too where the environment takes any."""
+        own = () if self._body is None else self._body.actions
+        return own or tuple(Action(text=word, id=place) for place, word in enumerate(self.world.action_words))
+
+    @property
+    def seed(self) -> int:
+        """What decided where the walk began."""
+        return self._seed
+
+    @property
+    def steps_back(self) -> int:
+        """How many steps can be taken back."""
+        return len(self._past)
+
+    def begin(self, frame: Any) -> Place:
+        """Begin anew at this picture.
+
+        Raises:
+            StateError: the walk is in an environment, which shows its own pictures.
+        """
+        if self._body is not None:
+            raise StateError("This walk is in an environment that shows its own pictures. Look at pictures with begin=false.")
+        return self._start(self.world.observe(fit_image(frame, self.world.frame_size)))
+
+    def reset(self, seed: int | None = None) -> Place | None:
+        """Begin again.
+
+        Args:
+            seed: begins elsewhere; None begins as the last time.
+
+        Returns:
+            Where the walk begins; None where the world carries no starts and waits for a picture.
+        """
+        seed = self._seed if seed is None else _checked_seed(seed)
+        context = self._beginning(seed) if self._body is None else self.world.observe(self._body.begin(seed=seed))
+        self._seed = seed
+        if context is not None:
+            return self._start(context)
+        self._past.clear()
+        self._place = None
+        return None
+
+    def commit(self, action: Action) -> Place:
+        """Do something, and be where it leads.
+
+        Raises:
+            ActionError: the environment has no such action; nothing has moved.
+            StateError: the episode is over.
+        """
+        place = self.place
+        if place.over:
+            raise StateError("The episode is over. Reset to begin again, or undo to go back.")
+        after = self._dream(place, action) if self._body is None else _act(self._body, place, action)
+        self._past.append(place)
+        self._place = after
+        return after
+
+    def undo(self, steps: int) -> Place:
+        """Go back to where the walk was.
+
+        Raises:
+            StateError: there were not so many steps, or the environment cannot go back; nothing has moved.
+        """
+        if not 1 <= steps <= len(self._past):
+            raise StateError(f"{len(self._past)} steps can be taken back, got {steps}. Take back fewer, or reset.")
+        place = self._past[-steps]
+        if self._body is not None:
+            _go_back(self._body.env, place)
+        for _ in range(steps):
+            self._past.pop()
+        self._place = place
+        return place
+
+    def tree(self, goal: Goal, scorer: Scorer, budget: Budget | None = None) -> Imagination:
+        """The futures that begin at the present; growing them leaves the walk where it is."""
+        place = self.place
+        return Imagination(
+            self.world,
+            place.context,
+            goal,
+            scorer=scorer,
+            actions=self.actions,
+            budget=budget,
+            seed=self._seed,
+            step=place.step,
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        """The walk as JSON values and arrays."""
+        place = self.place
+        return {
+            "seed": self._seed,
+            "step": place.step,
+            "over": place.over,
+            "context": place.context.get_state(),
+            "env": None if self._body is None else _state_of(self._body.env),
+        }
+
+    def _dream(self, place: Place, action: Action) -> Place:
+        tree = self.tree(Goal(), RandomScorer())
+        (node,) = tree.grow([(tree.root, action, 0)])  # as in imagination, so that what was imagined is what comes
+        return Place(context=node.context, step=place.step + 1, action=action)
+
+    def _start(self, context: Context) -> Place:
+        self._past.clear()
+        self._place = Place(context=context, env_state=None if self._body is None else _state_of(self._body.env))
+        return self._place
+
+    def _beginning(self, seed: int) -> Context | None:
+        starts, size = self.world.starts, self.world.frame_size
+        if not len(starts):
+            return None
+        episode = starts[int(np.random.default_rng(seed).integers(len(starts)))]
+        context = self.world.observe(fit_image(episode.frames[0], size))
+        for action, frame in zip(episode.actions, episode.frames[1:START_FRAMES], strict=False):
+            context = context.say(action.text).observe(fit_image(frame, size))
+        return context
+
+
+def _act(body: Body, place: Place, action: Action) -> Place:
+    sight = body.act(action)
+    return Place(
+        context=place.context.say(action.text).observe(sight.frame),
+        step=place.step + 1,
+        action=action,
+        reward=sight.reward,
+        terminated=sight.terminated,
+        truncated=sight.truncated,
+        success=_verdict(sight.info),
+        env_state=_state_of(body.env),
+    )
+
+
+def _verdict(info: Mapping[str, Any]) -> bool | None:
+    return bool(info["success"]) if "success" in info else None
+
+
+def _state_of(env: gym.Env[Any, Any]) -> Any:
+    """The environment's state, where it can give and take one."""
+    bare: Any = env.unwrapped
+    return bare.get_state() if callable(getattr(bare, "get_state", None)) and callable(getattr(bare, "set_state", None)) else None
+
+
+def _go_back(env: gym.Env[Any, Any], place: Place) -> None:
+    if place.env_state is None:
+        raise StateError("This environment cannot go back. Reset to begin again.")
+    bare: Any = env.unwrapped
+    bare.set_state(place.env_state)
+
+
+def _checked_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise ConfigError(f"Expected a seed from 0 to 2**63 - 1, got {seed!r}.")
+    return int(seed)

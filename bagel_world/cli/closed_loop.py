@@ -1,0 +1,135 @@
+"""`bagel-world eval closed-loop`: does imagining help an agent reach goals in real houses?"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bagel_world.cli.measuring import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    SamplingOption,
+    SeedOption,
+    command_line,
+    finish,
+    progress_bar,
+)
+from bagel_world.errors import ConfigError
+from bagel_world.evaluation.closed_loop import MOST_ACTIONS, StopRule, run_missions, send
+from bagel_world.evaluation.contestants import Contestant, line_up
+from bagel_world.evaluation.feature_scorer import FeatureScorer
+from bagel_world.evaluation.maneuvers import Maneuvers
+from bagel_world.evaluation.missions import draw_missions
+from bagel_world.evaluation.oracle_world import OracleWorld
+from bagel_world.evaluation.report import Report
+from bagel_world.evaluation.standings import standing_rows
+from bagel_world.evaluation.subject import Subject
+from bagel_world.evaluation.walk_movies import WalkMovies
+from bagel_world.sims.house import House
+from bagel_world.world.scoring import Scorer, make_scorer
+
+DEFAULT_STOPS = {"effnet": 0.79, "goal_image": 0.6, "judge": 0.5}
+"""Scores that stop, tuned on validation houses."""
+
+
+def closed_loop(
+    context: typer.Context,
+    checkpoint: CheckpointOption = "nano",
+    goal: Annotated[
+        Literal["image", "object"], typer.Option(help="A picture taken at the goal, or the name of an object.")
+    ] = "image",
+    split: Annotated[str, typer.Option(help="The houses' split: train, validation, test or unseen.")] = "test",
+    n: Annotated[int, typer.Option(min=1, help="Missions per contestant; bins of distance in turn.")] = 60,
+    rollouts: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=9, help="Imagined maneuvers per plan; give it several times. By default 1, 3, 9."),
+    ] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="effnet or goal_image for pictures, judge for objects; the first that fits where left out.")
+    ] = None,
+    stop_at: Annotated[
+        float | None, typer.Option(help="The score that stops; tuned on validation houses where left out.")
+    ] = None,
+    turns: Annotated[int, typer.Option(min=0, max=6, help="Most turns to a side that a maneuver begins with.")] = 4,
+    steps: Annotated[int, typer.Option(min=0, help="Steps forward that it ends with.")] = 2,
+    commit: Annotated[int, typer.Option(min=1, help="Most actions of a plan that are done before the next plan.")] = 6,
+    only: Annotated[list[str] | None, typer.Option(help="Contestants whose names hold this word; all where left out.")] = None,
+    movies: Annotated[int, typer.Option(min=0, help="Wins and failures per contestant that are kept as GIFs.")] = 2,
+    seed: SeedOption = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for outcomes, movies and the report; a run that was stopped goes on there.")
+    ] = Path("runs/closed_loop"),
+    json_path: JsonOption = None,
+    sampling: SamplingOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Send agents on missions in real houses that no checkpoint was trained in.
+
+    An agent sees real frames only, imagines, acts at most 60 times, and has to stop by itself within a meter of walking from the
+    goal. Contestants: random actions; the model's own thoughts without imagining (object goals, where the checkpoint writes);
+    the planner with a random scorer; the planner with the learned world and 1, 3 and 9 imagined maneuvers; the planner with the
+    simulator as its world, which is the bound for these maneuvers and this scorer. All stop by the same rule.
+
+    Every finished try is one line of outcomes.jsonl: the same command goes on where it was stopped, or adds missions with a
+    larger --n. `bagel-world report OUT` makes a page of it.
+
+    Example: bagel-world eval closed-loop --checkpoint nano --goal image --n 300
+    """
+    subject = Subject.load(checkpoint, task="navigate", device=device, sampling=sampling)
+    name = scorer or ("effnet" if goal == "image" else "judge")
+    rule = StopRule(at_least=DEFAULT_STOPS.get(name, 0.9) if stop_at is None else stop_at)
+    judge = _scorer(name)
+    maneuvers, counts = Maneuvers(turns=turns, steps=steps), sorted(set(rollouts or (1, 3, 9)))
+    height, width = subject.world.frame_size
+    missions = draw_missions(split, goal, n=n, seed=seed)
+    settings = {
+        "goal": goal, "split": split, "scorer": name, "stop_at": rule.at_least, "maneuvers": maneuvers.model_dump(),
+        "commit": commit, "most_actions": MOST_ACTIONS, "seed": seed, "checkpoint": subject.weights, **subject.setting,
+    }  # fmt: skip
+    with closing(House(split=split, size=(height, width))) as house, progress_bar() as track:
+        oracle = OracleWorld(house, subject.world)
+        everybody = line_up(subject.world, oracle, judge, rollouts=counts, maneuvers=maneuvers, commit=commit)
+        chosen = _chosen([each for each in everybody if goal == "object" or each.name != "thought only"], only)
+        try_one = partial(send, house=house, scorer=judge, rule=rule, seed=seed)
+        keep = WalkMovies(out, each=movies).keep
+        outcomes = run_missions(chosen, missions, try_one, out, settings=settings, keep=keep, track=track)
+    report = Report(
+        command=command_line(context),
+        checkpoint=checkpoint,
+        checkpoint_hash=subject.weights,
+        data=f"{n} missions in houses of the {split} split",
+        seed=seed,
+        setting=settings,
+        compute={"seconds": round(sum(each.seconds for each in outcomes), 1)},
+        rows=standing_rows(outcomes, seed=seed),
+        notes=_notes(everybody, goal),
+    )
+    finish(report, out, json_path, "closed_loop")
+
+
+def _scorer(name: str) -> Scorer:
+    if name == "effnet":
+        return FeatureScorer()
+    found = make_scorer(name)
+    if found is None:
+        raise ConfigError("The scorer 'none' tells nothing apart. Choose effnet, goal_image, judge or random.")
+    return found
+
+
+def _chosen(everybody: list[Contestant], only: list[str] | None) -> list[Contestant]:
+    chosen = [each for each in everybody if not only or any(word in each.name for word in only)]
+    if not chosen:
+        raise ConfigError(f"No contestant's name holds any of {only}; there are {[each.name for each in everybody]}.")
+    return chosen
+
+
+def _notes(everybody: list[Contestant], goal: str) -> tuple[str, ...]:
+    if goal == "image":
+        return ("Thoughts without imagination cannot see the goal picture: that row is for objects.",)
+    thinks = any(each.name == "thought only" for each in everybody)
+    return () if thinks else ("This checkpoint does not write: there is no row for its thoughts alone.",)

@@ -1,0 +1,117 @@
+"""A page: everything that evaluations left in a folder, as one HTML file that needs nothing else: no script, no other file."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bagel_world.errors import RecordingError
+from bagel_world.evaluation.curve import curves_of, draw_curve
+from bagel_world.evaluation.report import Report, Row, by_metric, read_report
+from bagel_world.evaluation.walk_movies import MOVIES
+from bagel_world.files import replace_text
+
+PAGE = "report.html"
+
+_KINDS = {".png": "image/png", ".gif": "image/gif"}
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fafaf8;max-width:76em;margin:2em auto;padding:0 1em}
+h1{font-size:1.6em}h2{margin-top:2em;border-bottom:1px solid #ccc}h3{margin-bottom:.3em}
+table{border-collapse:collapse;margin:.5em 0 1.5em}td,th{padding:.15em .8em;text-align:right;font-variant-numeric:tabular-nums}
+td:first-child,th:first-child{text-align:left}tr:nth-child(even) td{background:#f1f1ec}th{border-bottom:1px solid #999}
+code{background:#eee;padding:.1em .3em;overflow-wrap:anywhere}dt{font-weight:600}figure{display:inline-block;margin:.4em}
+figcaption{font-size:.85em;color:#555}img{max-width:100%;image-rendering:pixelated}svg text{font:11px system-ui,sans-serif}
+details{margin:.5em 0}.beside{display:flex;flex-wrap:wrap;gap:1em}
+"""
+
+
+def write_page(folder: str | Path) -> Path:
+    """Write `report.html` into a folder of reports; returns its path.
+
+    Args:
+        folder: holds JSON files that `bagel-world eval` wrote, and their pictures; folders in it are looked through too.
+
+    Raises:
+        RecordingError: no report in there, or the page cannot be written.
+    """
+    folder = Path(folder)
+    found = list(find_reports(folder))
+    if not found:
+        raise RecordingError(f"Expected reports (*.json) of `bagel-world eval` in {folder}, found none. Run one with --out.")
+    path = folder / PAGE
+    try:
+        replace_text(path, draw_page(folder, found))
+    except OSError as error:
+        raise RecordingError(f"Could not write {path}: {error}. Free some space or make the folder writable.") from error
+    return path
+
+
+def find_reports(folder: Path) -> Iterator[tuple[Path, Report]]:
+    """Every report in a folder and those below; other JSON files are passed over."""
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            yield path, read_report(path)
+        except RecordingError:
+            continue
+
+
+def draw_page(folder: Path, reports: Sequence[tuple[Path, Report]]) -> str:
+    """The page as text."""
+    parts = ["<!doctype html><html lang=en><meta charset=utf-8><title>bagel-world report</title>", f"<style>{_STYLE}</style>"]
+    parts.append("<h1>What was measured</h1>")
+    for path, report in reports:
+        parts += _section(path, report, folder)
+    return "\n".join(parts) + "</html>\n"
+
+
+def _section(path: Path, report: Report, folder: Path) -> Iterator[str]:
+    yield f"<h2>{_text(path.relative_to(folder))}</h2>"
+    yield f"<p><code>{_text(report.command)}</code></p>"
+    told = {"checkpoint": f"{report.checkpoint} ({report.checkpoint_hash[:12]})", "data": report.data, "seed": report.seed}
+    yield "<p>" + "; ".join(f"{name}: {_text(value)}" for name, value in told.items() if value is not None) + "</p>"
+    yield from (f"<p>Note: {_text(note)}</p>" for note in report.notes)
+    groups: dict[str, list[Row]] = {}
+    for row in by_metric(report.rows):
+        groups.setdefault(row.metric, []).append(row)
+    for metric, rows in groups.items():
+        yield f"<h3>{_text(metric)}</h3><div class=beside>"
+        yield _table(rows)
+        yield from (f"<figure>{draw_curve(curve)}</figure>" for curve in curves_of(rows))
+        yield "</div>"
+    movies = sorted((path.parent / MOVIES).glob("*.gif"))
+    for verdict in ("win", "failure"):
+        shown = [movie for movie in movies if f"_{verdict}_" in movie.name]
+        if shown:
+            yield f"<h3>{verdict.capitalize()}s</h3>"
+            yield from (_figure(movie) for movie in shown)
+    yield from (_figure(picture) for picture in sorted(path.parent.glob(f"{path.stem}_*.png")))
+    yield f"<details><summary>Setting and compute</summary><dl>{_pairs(report.setting)}{_pairs(report.compute)}</dl></details>"
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [
+        f"<tr><td>{_text(row.name)}<td>{row.n}<td>{_number(row.value)}<td>{_number(row.low)} .. {_number(row.high)}"
+        for row in rows
+    ]
+    return "<table><tr><th><th>n<th>value<th>95 % interval" + "".join(lines) + "</table>"
+
+
+def _figure(picture: Path) -> str:
+    data = base64.b64encode(picture.read_bytes()).decode()
+    words = picture.stem.replace("_", " ")
+    source = f"data:{_KINDS[picture.suffix]};base64,{data}"
+    return f'<figure><img alt="{_text(words)}" src="{source}"><figcaption>{_text(words)}</figcaption></figure>'
+
+
+def _pairs(values: dict[str, object]) -> str:
+    return "".join(f"<dt>{_text(name)}<dd><code>{_text(value)}</code>" for name, value in values.items())  # type: ignore[misc]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))

@@ -1,0 +1,146 @@
+"""Scenes: the turntables and drops that footage was recorded in, built again to tell which pixels show what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bagel_world.actions import WAITS
+from bagel_world.errors import SimulatorError
+from bagel_world.evaluation.windows import Window
+from bagel_world.types import Frame
+
+Owners = npt.NDArray[np.int32]
+"""Which body each pixel shows, shape (frames, height, width), by its number in the scene; -1 is none of them."""
+
+_OTHER_LEVELS, _OTHER_SHARE = 8, 0.02
+
+
+class Scenes(Protocol):
+    """What a simulator can still tell about recorded frames."""
+
+    def owners(self, window: Window) -> Owners:
+        """Which body each pixel of every frame of a window shows.
+
+        Raises:
+            SimulatorError: the scene cannot be built again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back."""
+        ...
+
+
+class TableScenes:
+    """Turntables; the object is body 0.
+
+    Args:
+        size: (height, width) of the footage in pixels.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._open: dict[str, Any] = {}
+
+    def owners(self, window: Window) -> Owners:
+        """0 where a pixel shows the object, -1 elsewhere; see `Scenes`."""
+        table = self._table(window)
+        masks = []
+        for frame, pose in zip(window.frames, _poses(window), strict=True):
+            _require_same(table.set_yaw(float(pose[3])), frame, window)
+            masks.append(np.where(table.mask(), 0, -1).astype(np.int32))
+        return np.stack(masks)
+
+    def views(self, window: Window, yaws: Sequence[float]) -> Frame:
+        """The real frames of a window's turntable from these yaws (degrees): uint8, shape (yaws, height, width, 3)."""
+        table = self._table(window)
+        return np.stack([table.set_yaw(float(yaw)) for yaw in yaws])
+
+    def close(self) -> None:
+        """Give the OpenGL contexts back."""
+        _close_all(self._open)
+
+    def _table(self, window: Window) -> Any:
+        from bagel_world.sims.turntable import Turntable
+
+        split, seed = _scene_of(window)
+        if split not in self._open:
+            self._open[split] = Turntable(split=split, size=self._size)
+        self._open[split].reset(options={"table": seed, "yaw": float(_poses(window)[0, 3])})
+        return self._open[split]
+
+
+class DropScenes:
+    """Drops; bodies are numbered as the metadata name them.
+
+    Args:
+        size: (height, width) of the footage in pixels.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._open: dict[str, Any] = {}
+
+    def owners(self, window: Window) -> Owners:
+        """The body behind every pixel; see `Scenes`."""
+        from bagel_world.sims.drops import FRAME_INTERVAL, Drops
+
+        split, seed = _scene_of(window)
+        if split not in self._open:
+            self._open[split] = Drops(split=split, size=self._size)
+        drops, passed, masks = self._open[split], 0, []
+        shown, _ = drops.reset(options={"drop": seed})
+        times = window.metadata["times"][window.start :][: len(window.frames)]
+        for frame, time in zip(window.frames, times, strict=True):
+            moments = round(time / FRAME_INTERVAL)
+            for wait in waits_for(moments - passed):
+                shown = drops.step(WAITS.index(wait))[0]
+            passed = moments
+            _require_same(shown, frame, window)
+            masks.append(drops.mask())
+        return np.stack(masks)
+
+    def close(self) -> None:
+        """Give the OpenGL contexts back."""
+        _close_all(self._open)
+
+
+def waits_for(moments: int) -> list[int]:
+    """Waits that add up to so many moments, longest first."""
+    waits = []
+    for wait in sorted(WAITS, reverse=True):
+        waits += [wait] * (moments // wait)
+        moments %= wait
+    return waits
+
+
+def _scene_of(window: Window) -> tuple[str, int]:
+    if "split" not in window.metadata or "seed" not in window.metadata:
+        raise SimulatorError("Expected footage whose metadata name split and seed of its scene, got footage from elsewhere.")
+    return str(window.metadata["split"]), int(window.metadata["seed"])
+
+
+def _poses(window: Window) -> npt.NDArray[np.float64]:
+    if window.poses is None:
+        raise SimulatorError("Expected footage with the yaw of every frame, got footage without poses.")
+    return window.poses
+
+
+def _require_same(drawn: Frame, recorded: Frame, window: Window) -> None:
+    """Another renderer may differ a little; another scene must not pass for this one."""
+    other = np.abs(drawn.astype(np.int16) - recorded.astype(np.int16)).max(axis=-1) > _OTHER_LEVELS
+    if other.mean() > _OTHER_SHARE:
+        raise SimulatorError(
+            f"Episode {window.metadata.get('episode_id')} looks different when its scene is built again: {other.mean():.0%} of "
+            "the pixels differ. It was recorded with another version of the simulator; record it again to measure inside regions."
+        )
+
+
+def _close_all(simulators: dict[str, Any]) -> None:
+    for each in simulators.values():
+        each.close()
+    simulators.clear()
