@@ -2,7 +2,7 @@
 
 from bagel_world import BagelWorld
 from bagel_world.agents import ChatBagel
-from bagel_world.agents.chat_messages import picture_block
+from bagel_world.agents.chat.messages import picture_block
 from bagel_world.errors import CapabilityError
 from bagel_world.world.rollout import rollout
 

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bagel_world.agents.aggregate import Aggregate
-    from bagel_world.agents.chat_model import ChatBagel
+    from bagel_world.agents.chat.model import ChatBagel
     from bagel_world.agents.imagination import Budget, Imagination
-    from bagel_world.agents.langchain_tools import make_world_tools
-    from bagel_world.agents.limits import Limits
     from bagel_world.agents.plan import Cost, Future, Malformed, Plan, Proposal, Proposals
     from bagel_world.agents.planner import Planner
     from bagel_world.agents.proposers import Exhaustive, FromCallable, Proposer, Random, Together
-    from bagel_world.agents.reply import Reply
     from bagel_world.agents.report import EpisodeReport, Step
     from bagel_world.agents.search import Search
     from bagel_world.agents.search.beam import Beam
     from bagel_world.agents.search.best_of import BestOf
     from bagel_world.agents.search.cem import CrossEntropy
     from bagel_world.agents.search.mcts import MonteCarlo
-    from bagel_world.agents.session import WorldSession
     from bagel_world.agents.thinking import ChainOfThought, FromChat
+    from bagel_world.agents.tools.langchain_tools import make_world_tools
+    from bagel_world.agents.tools.limits import Limits
+    from bagel_world.agents.tools.reply import Reply
+    from bagel_world.agents.tools.session import WorldSession
+    from bagel_world.agents.tools.world_tools import call_tool, openai_tools
     from bagel_world.agents.trust import TrustRule
-    from bagel_world.agents.world_tools import call_tool, openai_tools
 
 __all__ = [
     "Aggregate",
@@ -68,7 +68,7 @@ _HOMES = {
     "BestOf": "bagel_world.agents.search.best_of",
     "Budget": "bagel_world.agents.imagination",
     "ChainOfThought": "bagel_world.agents.thinking",
-    "ChatBagel": "bagel_world.agents.chat_model",
+    "ChatBagel": "bagel_world.agents.chat.model",
     "Cost": "bagel_world.agents.plan",
     "CrossEntropy": "bagel_world.agents.search.cem",
     "EpisodeReport": "bagel_world.agents.report",
@@ -89,12 +89,12 @@ _HOMES = {
     "Step": "bagel_world.agents.report",
     "Together": "bagel_world.agents.proposers",
     "TrustRule": "bagel_world.agents.trust",
-    "openai_tools": "bagel_world.agents.world_tools",
-    "make_world_tools": "bagel_world.agents.langchain_tools",
-    "call_tool": "bagel_world.agents.world_tools",
-    "WorldSession": "bagel_world.agents.session",
-    "Reply": "bagel_world.agents.reply",
-    "Limits": "bagel_world.agents.limits",
+    "openai_tools": "bagel_world.agents.tools.world_tools",
+    "make_world_tools": "bagel_world.agents.tools.langchain_tools",
+    "call_tool": "bagel_world.agents.tools.world_tools",
+    "WorldSession": "bagel_world.agents.tools.session",
+    "Reply": "bagel_world.agents.tools.reply",
+    "Limits": "bagel_world.agents.tools.limits",
 }
 
 

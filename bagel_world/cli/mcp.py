@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 from rich.console import Console
 
-from bagel_world.agents.limits import Limits
-from bagel_world.agents.session import WorldSession
+from bagel_world.agents.tools.limits import Limits
+from bagel_world.agents.tools.session import WorldSession
 from bagel_world.errors import MissingExtraError
 from bagel_world.world.fake import FakeWorld
 

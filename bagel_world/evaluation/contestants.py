@@ -48,15 +48,17 @@ class Decision:
 
 
 class Contestant(Protocol):
-    """Someone who decides.
+    """Someone who decides."""
 
-    Attributes:
-        name: of the row in the table.
-        world: in which it keeps what it saw and did.
-    """
+    @property
+    def name(self) -> str:
+        """Of the row in the table."""
+        ...
 
-    name: str
-    world: World
+    @property
+    def world(self) -> World:
+        """In which it keeps what it saw and did."""
+        ...
 
     def decide(self, context: Context, goal: Goal, *, step: int, seed: int) -> Decision:
         """What to do next, after what was seen and done; equal seeds give equal decisions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bagel_world.errors import RecordingError
@@ -105,8 +105,8 @@ def _figure(picture: Path) -> str:
     return f'<figure><img alt="{_text(words)}" src="{source}"><figcaption>{_text(words)}</figcaption></figure>'
 
 
-def _pairs(values: dict[str, object]) -> str:
-    return "".join(f"<dt>{_text(name)}<dd><code>{_text(value)}</code>" for name, value in values.items())  # type: ignore[misc]
+def _pairs(values: Mapping[str, object]) -> str:
+    return "".join(f"<dt>{_text(name)}<dd><code>{_text(value)}</code>" for name, value in values.items())
 
 
 def _number(value: float) -> str:

@@ -17,10 +17,10 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import McpError
 
 from bagel_world import __version__
-from bagel_world.agents.reply import Reply
-from bagel_world.agents.session import WorldSession
-from bagel_world.agents.tool import FIXABLE, WorldTool
-from bagel_world.agents.world_tools import TOOLS, call_tool
+from bagel_world.agents.tools.reply import Reply
+from bagel_world.agents.tools.session import WorldSession
+from bagel_world.agents.tools.tool import FIXABLE, WorldTool
+from bagel_world.agents.tools.world_tools import TOOLS, call_tool
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from torch import Tensor
 
 from bagel_world.agents import ChatBagel
-from bagel_world.agents.chat_messages import picture_block
+from bagel_world.agents.chat.messages import picture_block
 from bagel_world.model import checkpoint, packing
 from bagel_world.model.config import Transforms, WorldDefaults
 from bagel_world.types import Thought

@@ -22,7 +22,7 @@ from bagel_world.agents import WorldSession, make_world_tools, openai_tools
 from bagel_world.envs import WorldEnv, state_to_bytes
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.weights import shipped
-from tests.agents.scripted_chat import Move, ScriptedChat, last_words
+from tests.agents.tools.scripted_chat import Move, ScriptedChat, last_words
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "observe": {},
@@ -231,11 +231,11 @@ def test_importing_the_room_costs_no_langchain(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys, bagel_world.agents.session, bagel_world.agents.world_tools, bagel_world.serve, bagel_world.cli\n"
+        "import sys, bagel_world.agents.tools.session, bagel_world.agents.tools.world_tools, bagel_world.serve, bagel_world.cli\n"
         "print(*sorted({'langchain_core', 'langchain', 'langgraph', 'mcp', 'torch', 'starlette'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3]
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ""

@@ -25,8 +25,8 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
-from bagel_world.agents.chat_answer import ChatOptions, Exchange, Modality, answer_together
-from bagel_world.agents.chat_tools import read_call, read_choice
+from bagel_world.agents.chat.answer import ChatOptions, Exchange, Modality, answer_together
+from bagel_world.agents.chat.tools import read_call, read_choice
 from bagel_world.agents.setting import in_words
 from bagel_world.errors import BagelWorldError
 

@@ -15,8 +15,8 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMe
 from PIL import Image
 
 from bagel_world import FakeWorld
-from bagel_world.agents.chat_messages import opening_of, picture_block, tell
-from bagel_world.agents.chat_tools import write_call, write_result
+from bagel_world.agents.chat.messages import opening_of, picture_block, tell
+from bagel_world.agents.chat.tools import write_call, write_result
 from bagel_world.errors import ImageError, MessageError
 from bagel_world.images import read_image
 from bagel_world.types import Frame

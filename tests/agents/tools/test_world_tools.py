@@ -12,9 +12,9 @@ from mcp import types
 from PIL import Image
 
 from bagel_world.agents import WorldSession, call_tool, make_world_tools, openai_tools
-from bagel_world.agents.reply import Picture
-from bagel_world.agents.tool import FIXABLE, ToolInputError
-from bagel_world.agents.world_tools import TOOLS, find_tool
+from bagel_world.agents.tools.reply import Picture
+from bagel_world.agents.tools.tool import FIXABLE, ToolInputError
+from bagel_world.agents.tools.world_tools import TOOLS, find_tool
 from bagel_world.serve.mcp_server import mcp_tool
 from bagel_world.world.fake import FakeWorld
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bagel_world import FakeWorld
-from bagel_world.agents.chat_tools import CALL_CLOSE, RESULT_OPEN, write_call
+from bagel_world.agents.chat.tools import CALL_CLOSE, RESULT_OPEN, write_call
 from bagel_world.world.config import WritingConfig, read_setting
 from bagel_world.world.fake import FakeContext
 from bagel_world.world.writing import Draft, Piece

@@ -16,14 +16,14 @@ import gymnasium as gym
 
 from bagel_world.actions import action_from_text
 from bagel_world.agents.body import Body
-from bagel_world.agents.gallery import Gallery
 from bagel_world.agents.imagination import Budget, Imagination, Node
-from bagel_world.agents.limits import Limits, Meter
-from bagel_world.agents.live import LiveWalk
-from bagel_world.agents.place import Place
 from bagel_world.agents.plan import Plan
 from bagel_world.agents.planner import Planner
 from bagel_world.agents.proposers import Exhaustive
+from bagel_world.agents.tools.gallery import Gallery
+from bagel_world.agents.tools.limits import Limits, Meter
+from bagel_world.agents.tools.live import LiveWalk
+from bagel_world.agents.tools.place import Place
 from bagel_world.errors import CapabilityError, ConfigError, LimitError
 from bagel_world.images import fit_image
 from bagel_world.types import Action, Frame

@@ -13,8 +13,8 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
 
-from bagel_world.agents.chat_messages import opening_of, picture_block, tell
-from bagel_world.agents.chat_tools import describe_tools, read_call, read_choice, split_calls, start_of_call
+from bagel_world.agents.chat.messages import opening_of, picture_block, tell
+from bagel_world.agents.chat.tools import describe_tools, read_call, read_choice, split_calls, start_of_call
 from bagel_world.agents.setting import Setting
 from bagel_world.errors import ConfigError, MessageError
 from bagel_world.world.protocol import Context

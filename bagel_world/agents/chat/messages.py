@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from PIL import Image
 
-from bagel_world.agents.chat_tools import write_call, write_result
+from bagel_world.agents.chat.tools import write_call, write_result
 from bagel_world.errors import ImageError, MessageError
 from bagel_world.images import read_image
 from bagel_world.model.tokenizer import BEGIN, END, IMAGE_BEGIN, IMAGE_END

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bagel_world.agents.reply import Reply
-from bagel_world.agents.session import WorldSession
+from bagel_world.agents.tools.reply import Reply
+from bagel_world.agents.tools.session import WorldSession
 from bagel_world.errors import (
     AccessError,
     ActionError,

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from bagel_world.actions import ROLLOUT_WORDS, WAITS
-from bagel_world.agents.changes import change_between
-from bagel_world.agents.reply import Picture, Reply
-from bagel_world.agents.session import WorldSession
-from bagel_world.agents.telling import UNMOVED, counted, doubts, numbered, tell_future, tell_place
-from bagel_world.agents.tool import ToolInputError, WorldTool
+from bagel_world.agents.tools.changes import change_between
+from bagel_world.agents.tools.reply import Picture, Reply
+from bagel_world.agents.tools.session import WorldSession
+from bagel_world.agents.tools.telling import UNMOVED, counted, doubts, numbered, tell_future, tell_place
+from bagel_world.agents.tools.tool import ToolInputError, WorldTool
 from bagel_world.errors import nearest
 
 MAX_ANSWER = 8_000

@@ -20,8 +20,8 @@ from pydantic import BaseModel
 
 from bagel_world import BagelWorld, FakeWorld
 from bagel_world.agents import ChatBagel
-from bagel_world.agents.chat_messages import picture_block
-from bagel_world.agents.chat_tools import write_call
+from bagel_world.agents.chat.messages import picture_block
+from bagel_world.agents.chat.tools import write_call
 from bagel_world.errors import (
     ActionError,
     CapabilityError,
@@ -34,7 +34,7 @@ from bagel_world.errors import (
 from bagel_world.images import read_image
 from bagel_world.types import Frame
 from bagel_world.world.weights import shipped
-from tests.agents.obedient import Obedient, Scripted
+from tests.agents.chat.obedient import Obedient, Scripted
 from tests.model.folder import write_folder
 
 QUESTION = "What do you see?"

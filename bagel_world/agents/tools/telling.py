@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bagel_world.agents.changes import change_between
 from bagel_world.agents.imagination import Node
-from bagel_world.agents.place import Place
-from bagel_world.agents.reply import Picture, Reply
-from bagel_world.agents.session import WorldSession
+from bagel_world.agents.tools.changes import change_between
+from bagel_world.agents.tools.place import Place
+from bagel_world.agents.tools.reply import Picture, Reply
+from bagel_world.agents.tools.session import WorldSession
 from bagel_world.errors import nearest
 from bagel_world.types import Frame
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bagel_world.agents.gallery import Gallery
+from bagel_world.agents.tools.gallery import Gallery
 from bagel_world.errors import AccessError, ConfigError, ImageError
 
 RED = (200, 30, 20)

@@ -11,7 +11,7 @@ import numpy as np
 
 from bagel_world.agents.body import Body
 from bagel_world.agents.imagination import Budget, Imagination
-from bagel_world.agents.place import Place
+from bagel_world.agents.tools.place import Place
 from bagel_world.errors import ConfigError, StateError
 from bagel_world.images import fit_image
 from bagel_world.types import Action

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from bagel_world import BagelWorld
 from bagel_world.agents import Limits, WorldSession, call_tool
-from bagel_world.agents.tool import FIXABLE
-from bagel_world.agents.world_tools import TOOLS
+from bagel_world.agents.tools.tool import FIXABLE
+from bagel_world.agents.tools.world_tools import TOOLS
 from bagel_world.envs import WorldEnv, state_to_bytes
 from bagel_world.errors import ActionError, CapabilityError, ConfigError, LimitError, StateError, UnknownSettingError
 from bagel_world.world.fake import FakeWorld

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bagel_world.agents.changes import VISIBLE, change_between
+from bagel_world.agents.tools.changes import VISIBLE, change_between
 
 
 def black(height: int = 2, width: int = 6) -> np.ndarray:

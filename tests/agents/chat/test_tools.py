@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bagel_world.agents.chat_tools import (
+from bagel_world.agents.chat.tools import (
     CALL_CLOSE,
     CALL_OPEN,
     describe_tools,

@@ -16,7 +16,7 @@ from PIL import Image
 from syrupy.assertion import SnapshotAssertion
 
 from bagel_world.agents import ChatBagel
-from tests.agents.obedient import Obedient
+from tests.agents.chat.obedient import Obedient
 
 
 @pytest.mark.filterwarnings("ignore:The method `BaseChatModel.dict`")  # the standard test itself still calls it

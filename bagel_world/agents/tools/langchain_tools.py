@@ -9,10 +9,10 @@ from typing import Any
 from langchain_core.tools import StructuredTool, ToolException
 from pydantic import ValidationError
 
-from bagel_world.agents.reply import Reply
-from bagel_world.agents.session import WorldSession
-from bagel_world.agents.tool import FIXABLE, WorldTool, explain
-from bagel_world.agents.world_tools import TOOLS, find_tool
+from bagel_world.agents.tools.reply import Reply
+from bagel_world.agents.tools.session import WorldSession
+from bagel_world.agents.tools.tool import FIXABLE, WorldTool, explain
+from bagel_world.agents.tools.world_tools import TOOLS, find_tool
 
 
 class LangChainTool(StructuredTool):

@@ -1,0 +1,1 @@
+"""ChatBagel: the understanding expert of a world as a LangChain chat model."""

@@ -1,0 +1,217 @@
+"""Speaking: the text side of a world: it answers, thinks, judges, and writes behind a context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from bagel_world.actions import goal_question
+from bagel_world.errors import CapabilityError, ConfigError
+from bagel_world.model.checkpoint import Checkpoint
+from bagel_world.types import Thought
+from bagel_world.world.config import ContextConfig, WritingConfig, read_setting
+from bagel_world.world.context import Context, Reader
+from bagel_world.world.generate import generate_tokens
+from bagel_world.world.likelihood import yes_chances
+from bagel_world.world.prefill import Prefill
+from bagel_world.world.prompts import prompt as thinking_prompt
+from bagel_world.world.writing import Answer, Draft, Piece
+
+
+class Speaking:
+    """The protocols `Thinker` and `Writer` over a loaded model; `BagelWorld` adds what imagines.
+
+    Attributes:
+        checkpoint: the model and its tokenizer.
+        writing: how text is generated.
+        context_settings: how much a context shows and keeps.
+    """
+
+    checkpoint: Checkpoint
+    writing: WritingConfig
+    context_settings: ContextConfig
+    _reader: Reader
+    _prefill: Prefill
+
+    def ask(self, context: Context, question: str, *, think: bool = False, seed: int | None = None) -> Answer:
+        """The answer to a question about a context; the context itself stays as it was.
+
+        Args:
+            context: what has been seen and said.
+            question: in words.
+            think: reason first. A context that did not begin with the thinking prompt is rebuilt once with it in front.
+            seed: for sampled text (`writing` with a temperature); 0 where None.
+
+        Raises:
+            CapabilityError: this checkpoint was never taught to write.
+        """
+        return self.ask_many([context], [question], think=think, seeds=[seed or 0])[0]
+
+    def ask_many(
+        self, contexts: Sequence[Context], questions: Sequence[str], *, think: bool = False, seeds: Sequence[int] | None = None
+    ) -> list[Answer]:
+        """The answers to a question about each context, all in one batch; what contexts share is read once.
+
+        Args:
+            contexts: one per question; the same one several times for several questions about it.
+            questions: in words.
+            think: reason first, as in `ask`.
+            seeds: one whole number per question, for sampled text; 0 where None. Answer i depends on question i, context i and
+                seed i alone.
+        """
+        seeds = [0] * len(contexts) if seeds is None else seeds
+        if len(contexts) != len(questions):
+            raise ConfigError(f"Expected one question per context, got {len(contexts)} contexts and {len(questions)} questions.")
+        self._check_writes()
+        check_pairs(contexts, seeds)
+        ready = {each: self._shown(self._thinking(each) if think else each) for each in dict.fromkeys(contexts)}
+        asked = [ready[each].say(question) for each, question in zip(contexts, questions, strict=True)]
+        return [draft.answer for draft in self._written(asked, seeds)]
+
+    def _thinking(self, context: Context) -> Context:
+        """The context with the thinking prompt in front, where it has none of any kind."""
+        if context.prompt is not None:
+            return context
+        return context.with_prompt(thinking_prompt("answer", self.checkpoint.config.world.prompts))
+
+    def _shown(self, context: Context) -> Context:
+        """The context with its last frame shown to the ViT too, where the settings feed latents only."""
+        if self.context_settings.see != "latents" or not context.frames:
+            return context
+        return context.append(self._reader.seen(context.frames[-1], see="vit"))
+
+    def think(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[Thought]:
+        """A thought about what comes next, for every context; `context.say(thought)` makes it part of the context.
+
+        Raises:
+            CapabilityError: this checkpoint was never taught to write.
+        """
+        self._check_writes()
+        check_pairs(contexts, seeds)
+        opening = thinking_prompt("imagine", self.checkpoint.config.world.prompts)
+        contexts = [each if each.prompt else each.with_prompt(opening) for each in contexts]
+        shown = [self._shown(each) for each in contexts]
+        return [Thought(text=draft.thought or draft.text) for draft in self._written(shown, seeds)]
+
+    def _written(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[Draft]:
+        """What the model writes behind these contexts, to the end."""
+        drafts = [Draft(self.writing) for _ in contexts]
+        for _ in self._write(contexts, seeds, drafts):
+            pass
+        return drafts
+
+    def read(self, prompt: str | None = None, *, think: bool = False) -> Context:
+        """An empty context to be written behind: laid out as `ask` does, but every frame is shown to the ViT.
+
+        Args:
+            prompt: a text that opens it and never leaves it.
+            think: open it with the thinking prompt, in front of `prompt`.
+        """
+        see = "both" if self.context_settings.see == "latents" else self.context_settings.see
+        empty = Context(replace(self._reader, settings=self.context_settings.model_copy(update={"see": see})))
+        opening = [thinking_prompt("answer", self.checkpoint.config.world.prompts)] if think else []
+        opening += [prompt] if prompt else []
+        return empty.with_prompt("\n\n".join(opening)) if opening else empty
+
+    def write(
+        self,
+        contexts: Sequence[Context],
+        *,
+        seeds: Sequence[int],
+        settings: Mapping[str, Any] | None = None,
+        starts: Sequence[str] | None = None,
+    ) -> Iterator[list[Piece]]:
+        """Write behind contexts as they are, piece by piece; they stay as they were.
+
+        Args:
+            contexts: one per text; `read` begins such contexts.
+            seeds: one whole number per context, for sampled text. Text i depends on context i and seed i alone.
+            settings: fields of `WritingConfig` over those of this world.
+            starts: words that a text has to begin with, one per context.
+
+        Yields:
+            Once per token a piece of every text. Whoever stops asking for more stops the writing.
+
+        Raises:
+            CapabilityError: this checkpoint was never taught to write.
+            ConfigError: a setting that is unknown or out of range.
+        """
+        self._check_writes()
+        check_pairs(contexts, seeds)
+        writing = read_setting(WritingConfig, self.writing.model_dump(), settings or {})
+        return self._write(contexts, seeds, [Draft(writing) for _ in contexts], starts)
+
+    @torch.inference_mode()
+    def _write(
+        self, contexts: Sequence[Context], seeds: Sequence[int], drafts: Sequence[Draft], starts: Sequence[str] | None = None
+    ) -> Iterator[list[Piece]]:
+        """Let the drafts grow until all of them have ended."""
+        if not contexts:
+            return
+        tokenizer = self.checkpoint.tokenizer
+        steps = generate_tokens(
+            self.checkpoint,
+            self._prefill.fill(contexts),
+            drafts[0].settings,
+            generators=[torch.Generator().manual_seed(int(seed)) for seed in seeds],
+            starts=[tokenizer.encode(start)[1:-1] for start in starts or [""] * len(contexts)],
+        )
+        written = [[tokenizer.begin] for _ in contexts]
+        for step in steps:
+            pieces = []
+            for ids, token, draft in zip(written, step, drafts, strict=True):
+                ids += [] if token is None else [token]
+                pieces.append(draft.grow(tokenizer.decode(ids), closed=token == tokenizer.end))
+            yield pieces
+            if all(draft.ending for draft in drafts):
+                return
+
+    def _check_writes(self) -> None:
+        if not self.can_write:
+            raise CapabilityError(
+                "This checkpoint was taught to imagine frames, not to write: it can neither answer nor think nor judge. "
+                "Load one that can, such as 'ByteDance-Seed/BAGEL-7B-MoT'."
+            )
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this checkpoint was taught to answer, think and judge."""
+        return self.checkpoint.config.world.capabilities.write
+
+    @torch.inference_mode()
+    def judge(self, contexts: Sequence[Context], goals: Sequence[str]) -> list[float]:
+        """How likely each context has reached its goal, by the model's own word.
+
+        It is shown the last frame once more and asked `actions.goal_question`; what counts is the probability of "yes" against
+        that of "no". All contexts are read in one batch, and stay as they were.
+
+        Args:
+            contexts: each with at least one frame.
+            goals: in words, one per context.
+
+        Returns:
+            P(yes), 0..1, one per context.
+
+        Raises:
+            CapabilityError: this checkpoint was never taught to write.
+        """
+        self._check_writes()
+        if len(contexts) != len(goals):
+            raise ConfigError(f"Expected one goal per context, got {len(contexts)} contexts and {len(goals)} goals.")
+        if not contexts:
+            return []
+        asked = [self._shown(each.fork()).say(goal_question(goal)) for each, goal in zip(contexts, goals, strict=True)]
+        return yes_chances(self.checkpoint, self._prefill.fill(asked))
+
+
+def check_pairs(contexts: Sequence[Context], seeds: Sequence[int]) -> None:
+    """Check that every context has its seed.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    if len(contexts) != len(seeds):
+        raise ConfigError(f"Expected one seed per context, got {len(contexts)} contexts and {len(seeds)} seeds.")
