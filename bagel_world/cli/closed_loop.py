@@ -59,7 +59,7 @@ def closed_loop(
     steps: Annotated[int, typer.Option(min=0, help="Steps forward that it ends with.")] = 2,
     commit: Annotated[int, typer.Option(min=1, help="Most actions of a plan that are done before the next plan.")] = 6,
     only: Annotated[list[str] | None, typer.Option(help="Contestants whose names hold this word; all where left out.")] = None,
-    movies: Annotated[int, typer.Option(min=0, help="Wins and failures per contestant that are kept as GIFs.")] = 2,
+    movies: Annotated[int, typer.Option(min=0, help="Wins and failures per contestant that are kept as GIFs.")] = 1,
     seed: SeedOption = 0,
     out: Annotated[
         Path, typer.Option(help="Folder for outcomes, movies and the report; a run that was stopped goes on there.")
@@ -89,7 +89,7 @@ def closed_loop(
     missions = draw_missions(split, goal, n=n, seed=seed)
     settings = {
         "goal": goal, "split": split, "scorer": name, "stop_at": rule.at_least, "maneuvers": maneuvers.model_dump(),
-        "commit": commit, "most_actions": MOST_ACTIONS, "seed": seed, "checkpoint": subject.weights, **subject.setting,
+        "commit": commit, "most_actions": MOST_ACTIONS, "seed": seed, "checkpoint": subject.weights, "world": subject.setting,
     }  # fmt: skip
     with closing(House(split=split, size=(height, width))) as house, progress_bar() as track:
         oracle = OracleWorld(house, subject.world)

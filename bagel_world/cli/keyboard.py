@@ -121,4 +121,5 @@ class Keyboard:
         if key in ("\x00", "\xe0"):
             name = _WINDOWS_NAMES.get(console.getwch())
             return [name] if name else []
-        return [_NAMES.get(key, key)]
+        name = _NAMES.get(key, key)
+        return [name] if name else []

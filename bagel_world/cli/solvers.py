@@ -50,8 +50,9 @@ def solvers(
     episodes = EpisodeFolder(data)
     perceive = load_feature_distance()
     subject = Subject.load(checkpoint, device=device, sampling="exact")
-    chosen = {} if evaluations is None else {"evaluations": tuple(evaluations)}
-    config = SolversConfig(n=n, seed=seed, batch=batch, **chosen)
+    config = SolversConfig(n=n, seed=seed, batch=batch)
+    if evaluations is not None:
+        config = SolversConfig(n=n, seed=seed, batch=batch, evaluations=tuple(evaluations))
     with progress_bar() as track:
         found = measure_solvers(subject, episodes, config, perceive=perceive, track=track)
     report = Report(

@@ -16,7 +16,7 @@ from bagel_world.evaluation.text import TextConfig, measure_text
 
 def text(
     context: typer.Context,
-    checkpoint: CheckpointOption = "nano",
+    checkpoint: CheckpointOption = "nano-worlds",
     data: Annotated[Path, typer.Option(help="Samples about footage it never saw, from `bagel-world data from-footage`.")] = Path(
         "data/words/test"
     ),
@@ -33,7 +33,7 @@ def text(
     is, and act as the simple policy that taught them. Judgments whether a goal is reached: accuracy, and the area under the curve
     of P(yes). Every figure has its n, a 95 % bootstrap interval over scenes, and beside it what the most frequent answer reaches.
 
-    Example: bagel-world eval text --checkpoint nano --data data/words/test
+    Example: bagel-world eval text --data data/words/test
     """
     samples = SampleFolder(data)
     subject = Subject.load(checkpoint, device=device)

@@ -60,10 +60,10 @@ class RolloutEnv(WorldEnv):
 
     ## Arguments
     ```python
-    gym.make("BagelRollout-v0", checkpoint="nano", action_mode="discrete", render_mode=None, horizon=64)
+    gym.make("BagelRollout-v0", checkpoint="nano-worlds", action_mode="discrete", render_mode=None, horizon=64)
     ```
 
-    - `checkpoint`: "nano", a folder, a hub id, or "fake" (numpy instead of a model: for development).
+    - `checkpoint`: "nano-worlds", a folder, a hub id, or "fake" (numpy instead of a model: for development).
     - `device`, `dtype`: "auto", or "cpu", "cuda", ...; "float32", "bfloat16".
     - `sampling`: a preset ("exact", "fast") or its fields; None takes the checkpoint's own.
     - `context`: fields of `ContextConfig` over the checkpoint's own: how many frames are remembered, and how.
@@ -82,7 +82,7 @@ class RolloutEnv(WorldEnv):
 
     def __init__(
         self,
-        checkpoint: str = "nano",
+        checkpoint: str = "nano-worlds",
         *,
         device: str = "auto",
         dtype: str = "auto",
@@ -97,7 +97,7 @@ class RolloutEnv(WorldEnv):
 
 def make_rollout_vector(
     num_envs: int = 1,
-    checkpoint: str = "nano",
+    checkpoint: str = "nano-worlds",
     *,
     device: str = "auto",
     dtype: str = "auto",

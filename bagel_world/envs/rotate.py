@@ -63,10 +63,10 @@ class RotateEnv(WorldEnv):
 
     ## Arguments
     ```python
-    gym.make("BagelRotate-v0", checkpoint="nano", action_mode="discrete", render_mode=None, horizon=64)
+    gym.make("BagelRotate-v0", checkpoint="nano-worlds", action_mode="discrete", render_mode=None, horizon=64)
     ```
 
-    - `checkpoint`: "nano", a folder, a hub id, or "fake" (numpy instead of a model: for development).
+    - `checkpoint`: "nano-worlds", a folder, a hub id, or "fake" (numpy instead of a model: for development).
     - `device`, `dtype`: "auto", or "cpu", "cuda", ...; "float32", "bfloat16".
     - `sampling`: a preset ("exact", "fast") or its fields; None takes the checkpoint's own.
     - `context`: fields of `ContextConfig` over the checkpoint's own: how many frames are remembered, and how.
@@ -85,7 +85,7 @@ class RotateEnv(WorldEnv):
 
     def __init__(
         self,
-        checkpoint: str = "nano",
+        checkpoint: str = "nano-worlds",
         *,
         device: str = "auto",
         dtype: str = "auto",
@@ -100,7 +100,7 @@ class RotateEnv(WorldEnv):
 
 def make_rotate_vector(
     num_envs: int = 1,
-    checkpoint: str = "nano",
+    checkpoint: str = "nano-worlds",
     *,
     device: str = "auto",
     dtype: str = "auto",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bagel_world.actions import NAVIGATE_WORDS
-from bagel_world.agents import BestOf, Planner
+from bagel_world.agents import Aggregate, BestOf, Planner
 from bagel_world.agents.parsing import read_proposal
 from bagel_world.agents.plan import Malformed
 from bagel_world.agents.prompts import goal_sentence
@@ -124,23 +124,28 @@ class Planning:
         return self.planner.world
 
     def decide(self, context: Context, goal: Goal, *, step: int, seed: int) -> Decision:
-        """The best plan, as far as the frame of it that scores best."""
+        """The beginning of the best plan.
+
+        Not only as far as its best frame: an agent that turns to whatever looks best and plans again turns back and forth.
+        """
         plan = self.planner.plan(context, goal, seed=seed, step=step)
         chosen = plan.chosen
         assert chosen is not None  # it never stops by itself
-        scores = [-np.inf if score is None else score for score in chosen.scores]
-        far = min(self.commit, int(np.argmax(scores)) + 1)
         return Decision(
-            words=chosen.words[:far],
+            words=chosen.words[: self.commit],
             model_calls=plan.cost.model_calls,
             imagined_frames=plan.cost.imagined_frames,
-            expected=chosen.frames[:far],
+            expected=chosen.frames[: self.commit],
         )
 
 
 def planning(name: str, world: World, scorer: Scorer, *, rollouts: int, maneuvers: Maneuvers, commit: int) -> Planning:
-    """A planner that imagines so many maneuvers and takes the best."""
-    planner = Planner(world, maneuvers, scorer, BestOf(limit=rollouts), stop_at=float("inf"))
+    """A planner that imagines so many maneuvers and takes the one that ends best.
+
+    What is seen on the way does not count: else it would choose by what it sees while it turns, and turn back the next time.
+    """
+    search, ends = BestOf(limit=rollouts), Aggregate(kind="last")
+    planner = Planner(world, maneuvers, scorer, search, aggregate=ends, stop_at=float("inf"))
     return Planning(planner=planner, name=name, commit=commit)
 
 

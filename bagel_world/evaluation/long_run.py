@@ -151,7 +151,7 @@ class LongRun:
     def panels(self) -> list[Panel]:
         """Costs and pictures over the steps."""
         steps = np.arange(1, self.config.steps + 1)
-        medians = np.array([np.median(_around(self.seconds, step)) for step in steps])
+        medians = np.array([np.median(_around(self.seconds, step)) for step in range(1, self.config.steps + 1)])
         panels = [
             Panel(
                 title="milliseconds per step, one walk",

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bagel_world.errors import ConfigError
 from bagel_world.types import Frame
-from bagel_world.world.record import enlarge
+from bagel_world.world.record import SMALLEST_SIDE, enlarge
 
 GAP = 4
 HEADER = 32
@@ -20,12 +20,13 @@ _PAPER = (250, 250, 248)
 _INK = (40, 40, 40)
 
 
-def side_by_side(columns: dict[str, Frame], captions: Sequence[str]) -> Frame:
+def side_by_side(columns: dict[str, Frame], captions: Sequence[str], *, side: int = SMALLEST_SIDE) -> Frame:
     """One picture per step: the columns next to each other, enlarged, below a caption and their labels.
 
     Args:
         columns: label -> frames, uint8 (n, height, width, 3), all of one shape.
         captions: one per step.
+        side: pixels that the shorter side of every frame is brought to, or a little more.
 
     Returns:
         uint8, shape (n, HEADER + enlarged height, widths and gaps, 3).
@@ -37,11 +38,11 @@ def side_by_side(columns: dict[str, Frame], captions: Sequence[str]) -> Frame:
     if len(shapes) != 1 or any(shape[0] != len(captions) for shape in shapes):
         raise ConfigError(f"Expected columns of one shape and {len(captions)} frames, one per caption, got {sorted(shapes)}.")
     rows = zip(*columns.values(), strict=True)
-    return np.stack([_draw(tuple(columns), frames, caption) for frames, caption in zip(rows, captions, strict=True)])
+    return np.stack([_draw(tuple(columns), frames, caption, side) for frames, caption in zip(rows, captions, strict=True)])
 
 
-def _draw(labels: Sequence[str], frames: Sequence[Frame], caption: str) -> Frame:
-    large = [enlarge(frame) for frame in frames]
+def _draw(labels: Sequence[str], frames: Sequence[Frame], caption: str, side: int) -> Frame:
+    large = [enlarge(frame, side) for frame in frames]
     height, width = large[0].shape[:2]
     picture = Image.new("RGB", (len(large) * (width + GAP) - GAP, HEADER + height), _PAPER)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default()

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 
+from bagel_world.errors import RecordingError
 from bagel_world.evaluation.closed_loop import Walked
 from bagel_world.evaluation.missions import Mission
 from bagel_world.evaluation.side_by_side import side_by_side
 from bagel_world.types import Frame
-from bagel_world.world.record import save_movie
 
 MOVIES = "movies"
 
 _PACE = 3.0
 _HELD = 4
+_SIDE = 128  # a page holds dozens of them
 
 
 class WalkMovies:
@@ -38,7 +40,7 @@ class WalkMovies:
         there = len(list(self._folder.glob(f"{kind}_*.gif"))) if kind not in self._kept else self._kept[kind]
         self._kept[kind] = there
         if there < self._each:
-            save_movie(self._folder / f"{kind}_{outcome.mission:04d}.gif", draw_walk(walked, mission), fps=_PACE)
+            _write(self._folder / f"{kind}_{outcome.mission:04d}.gif", draw_walk(walked, mission))
             self._kept[kind] += 1
 
 
@@ -52,8 +54,18 @@ def draw_walk(walked: Walked, mission: Mission) -> Frame:
     captions = [f"start, {mission.meters:.1f} m to go", *(f"{place}. {word}" for place, word in enumerate(walked.words, 1))]
     captions[-1] = f"{captions[-1]}: {verdict}, {walked.outcome.left:.1f} m left"
     columns = {f"goal: {mission.name}": goal, "seen": np.stack(walked.frames), "imagined before": imagined}
-    pictures = side_by_side(columns, captions)
+    pictures = side_by_side(columns, captions, side=_SIDE)
     return np.concatenate([pictures, np.repeat(pictures[-1:], _HELD, axis=0)])
+
+
+def _write(path: Path, pictures: Frame) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        iio.imwrite(path, pictures, duration=1000 / _PACE, loop=0)
+    except OSError as error:
+        raise RecordingError(
+            f"The movie could not be written to {path}: {error}. Free some space or choose another --out."
+        ) from error
 
 
 def _file_name(words: str) -> str:

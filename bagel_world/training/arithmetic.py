@@ -21,6 +21,7 @@ from bagel_world.training.data.batches import Batch
 
 _BACKWARD = 2
 _PROBED_ROWS = 1024
+_PROBED_AT_ONCE = 4
 _PROBE_SECONDS = 0.2
 
 
@@ -83,11 +84,10 @@ def _rate(product: Callable[[], Tensor], flop: float) -> float:
     began, best = time.perf_counter(), 0.0
     while time.perf_counter() < began + _PROBE_SECONDS:
         started = time.perf_counter()
-        for _ in range(4):
-            found = product()
-        if found.is_cuda:
+        found = [product() for _ in range(_PROBED_AT_ONCE)]
+        if found[0].is_cuda:
             torch.cuda.synchronize()
-        best = max(best, 4 * flop / (time.perf_counter() - started))
+        best = max(best, _PROBED_AT_ONCE * flop / (time.perf_counter() - started))
     return best
 
 

@@ -173,7 +173,7 @@ class Speaking:
         if not self.can_write:
             raise CapabilityError(
                 "This checkpoint was taught to imagine frames, not to write: it can neither answer nor think nor judge. "
-                "Load one that can, such as 'ByteDance-Seed/BAGEL-7B-MoT'."
+                "Load one that can, such as 'nano-worlds' or 'ByteDance-Seed/BAGEL-7B-MoT'."
             )
 
     @property

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.packing import LatentSegment, PackingRules, TextSegment, VitSegment, pack
+from bagel_world.training import arithmetic
 from bagel_world.training.arithmetic import forward_flop, product_peak, step_flop, visible_pairs
 from bagel_world.training.data.batches import Batch, Estimates
 from bagel_world.training.trainer import MotConfig, pack_losses
@@ -67,11 +68,15 @@ def test_learning_counts_three_passes_and_painting_for_itself_one_more() -> None
     assert forward_flop(bagel, batch, writing=True) > once
 
 
-def test_two_threads_multiply_at_least_as_fast_as_half_of_one() -> None:
+def test_the_peak_of_a_step_is_that_of_all_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     bagel, _ = _batch()
+    assert product_peak(bagel, torch.float32) > 0
+    sizes: list[float] = []
+    monkeypatch.setattr(arithmetic, "_rate", lambda product, flop: sizes.append(flop / len(product())) or 3.0)
     with ThreadPoolExecutor(2) as pool:
-        both = product_peak(bagel, torch.float32, 2, pool)
-    assert both > 0.5 * product_peak(bagel, torch.float32) > 0
+        assert product_peak(bagel, torch.float32, 2, pool) == 6.0
+    config = bagel.config.llm_config
+    assert sizes == [2 * config.hidden_size * config.intermediate_size] * 2
 
 
 @pytest.mark.parametrize("writing", [True, False])

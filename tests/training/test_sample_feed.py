@@ -42,7 +42,7 @@ CONFIG = MotConfig(
     save_every=3,
     preview_every=100,
 )
-PACE = {"seconds", "tokens_per_second", "data_wait"}
+PACE = {"seconds", "tokens_per_second", "data_wait", "mfu"}
 
 
 def question(number: int) -> Sample:

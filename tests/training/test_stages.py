@@ -225,7 +225,7 @@ def test_a_resumed_tuning_equals_one_never_stopped(tuning: Path) -> None:
                 tuning, [LORA, f"mot.steps={count}", "mot.optimizer.schedule=constant", f"run={tuning.parent / name}"]
             )
             stages = Stages(config, resume=True)
-            trainer = stages.trainer(stages._fresh_model(), stages.autoencoder(), stages.tokenizer())
+            trainer = stages.trainer(stages.fresh_model(), stages.autoencoder(), stages.tokenizer())
             trainer.resume()
             trainer.ema.decay = 0.5
             while trainer.step < count:

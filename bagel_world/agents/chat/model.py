@@ -50,7 +50,7 @@ class ChatBagel(BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", validate_by_name=True)
 
     checkpoint: Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)] = Field(
-        default="nano", description="what to load when it is first needed: a shipped name, a folder, or a hub id."
+        default="nano-worlds", description="what to load when it is first needed: a shipped name, a folder, or a hub id."
     )
     device: str = Field(default="auto", description="where to run it: 'auto', 'cpu', 'cuda', ...")
     dtype: str = Field(default="auto", description="'auto', 'float32' or 'bfloat16'.")
@@ -112,7 +112,7 @@ class ChatBagel(BaseChatModel):
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
         """Where `langchain_core.load` finds this class."""
-        return ["bagel_world", "agents", "chat_model"]
+        return ["bagel_world", "agents", "chat", "model"]
 
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
         """The settings; "not implemented" where a world was passed in, which no text can name."""

@@ -64,8 +64,8 @@ class LatentTable:
         span = slice(start, start + length)
         # One by one: what a frame's latents are must not depend on which others were missing. Two threads that want the same
         # frame write the same values.
-        for place in start + np.flatnonzero(~self._known[int(mirrored), span]):
-            self._encode(place[None], mirrored=mirrored)
+        for place in np.flatnonzero(~self._known[int(mirrored), span]):
+            self._encode(np.array([start + place]), mirrored=mirrored)
         return torch.from_numpy(self._tokens[int(mirrored), span].astype(np.float32))
 
     def _encode(self, places: npt.NDArray[np.int64], *, mirrored: bool) -> None:

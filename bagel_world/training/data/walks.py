@@ -64,7 +64,8 @@ class Walks:
         return [self._windows_of(np.flatnonzero(origins == number), length) for number in range(len(self.weights))]
 
     def _windows_of(self, episodes: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
-        places = [np.arange(self.starts[each], self.starts[each + 1] - length + 1) for each in episodes]
+        spans = ((int(self.starts[each]), int(self.starts[each + 1])) for each in episodes)
+        places = [np.arange(start, end - length + 1) for start, end in spans]
         found = np.concatenate(places) if places else np.empty(0, np.int64)
         if not len(found):
             longest = int(np.diff(self.starts)[episodes].max(initial=0))

@@ -414,15 +414,19 @@ def test_what_a_loaded_model_cannot_read_it_refuses(world: BagelWorld) -> None:
     assert model.invoke(asked()).content == world.ask(world.observe(picture()), QUESTION)
 
 
-@pytest.mark.skipif("nano" not in shipped(), reason="the checkpoint nano is not in the package")
-def test_nano_says_whether_it_can_write() -> None:
-    world = BagelWorld.from_pretrained("nano", device="cpu")
+@pytest.mark.skipif("nano-worlds" not in shipped(), reason="the checkpoint nano-worlds is not in the package")
+def test_the_shipped_checkpoint_that_writes_streams_what_it_answers() -> None:
+    world = BagelWorld.from_pretrained("nano-worlds", device="cpu")
     model = ChatBagel(world=world, max_tokens=8)
-    if not world.can_write:
-        with pytest.raises(CapabilityError, match="not to write"):
-            model.invoke(asked())
-        pytest.skip("nano was not taught to write")
-    answer = model.invoke(asked())
-    assert joined(list(model.stream(asked()))).content == answer.content
+    question = [("human", [picture_block(world.starts[0].frames[0]), "Which object is ahead?"])]
+    answer = model.invoke(question)
+    assert joined(list(model.stream(question))).content == answer.content
     assert answer.usage_metadata is not None
     assert 0 < answer.usage_metadata["output_tokens"] <= 8
+
+
+@pytest.mark.skipif("nano" not in shipped(), reason="the checkpoint nano is not in the package")
+def test_nano_says_that_it_cannot_write() -> None:
+    model = ChatBagel(world=BagelWorld.from_pretrained("nano", device="cpu"))
+    with pytest.raises(CapabilityError, match="not to write"):
+        model.invoke(asked())

@@ -38,7 +38,7 @@ class TestUnit(ChatModelUnitTests):
 
     @pytest.mark.xfail(
         reason="load(allowed_objects='all') means LangChain's own table of classes; with allowed_objects=[ChatBagel] it reads "
-        "one back, as test_chat_model.py shows",
+        "one back, as test_model.py shows",
         raises=ValueError,
         strict=True,
     )
