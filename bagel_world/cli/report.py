@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bagel_world.evaluation.page import write_page
+from bagel_world.evaluation.closed.page import write_page
 
 
 def report(

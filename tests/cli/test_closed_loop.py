@@ -9,7 +9,7 @@ import pytest
 
 from bagel_world.cli import closed_loop, main
 from bagel_world.world.scoring import RandomScorer
-from tests.evaluation.paper_house import PaperHouse
+from tests.evaluation.closed.paper_house import PaperHouse
 
 
 def run(*arguments: str | Path) -> int:

@@ -10,9 +10,9 @@ from PIL import Image
 
 from bagel_world.cli import main
 from bagel_world.errors import RecordingError
-from bagel_world.evaluation.curve import curves_of, draw_curve
+from bagel_world.evaluation.closed.curve import curves_of, draw_curve
+from bagel_world.evaluation.closed.page import write_page
 from bagel_world.evaluation.metrics import Interval
-from bagel_world.evaluation.page import write_page
 from bagel_world.evaluation.report import Report, Row, make_row, write_report
 from bagel_world.world.record import save_movie
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from bagel_world.errors import StateError
-from bagel_world.evaluation.oracle_world import OracleWorld, moved
+from bagel_world.evaluation.closed.oracle_world import OracleWorld, moved
 from bagel_world.sims.house import House, draw_start
 from bagel_world.sims.plans import draw_plan
 from bagel_world.types import Thought
 from bagel_world.world.fake import FakeWorld
-from tests.evaluation.paper_house import PaperHouse, read_pose
+from tests.evaluation.closed.paper_house import PaperHouse, read_pose
 
 WORDS = ("Look left", "Move forward", "Move forward", "Stay", "Look right", "Move forward", "Look right")
 

@@ -13,7 +13,7 @@ from bagel_world.agents import Aggregate, BestOf, Planner
 from bagel_world.agents.parsing import read_proposal
 from bagel_world.agents.plan import Malformed
 from bagel_world.agents.prompts import goal_sentence
-from bagel_world.evaluation.maneuvers import Maneuvers
+from bagel_world.evaluation.closed.maneuvers import Maneuvers
 from bagel_world.evaluation.subject import seed_for
 from bagel_world.sims.captions import GOALS, STANDING
 from bagel_world.types import Frame

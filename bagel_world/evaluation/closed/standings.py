@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bagel_world.evaluation.closed_loop import Outcome
+from bagel_world.evaluation.closed.missions import BINS, bin_name
+from bagel_world.evaluation.closed.trials import Outcome
 from bagel_world.evaluation.metrics import Interval, mean_interval, ratio_interval
-from bagel_world.evaluation.missions import BINS, bin_name
 from bagel_world.evaluation.report import Row, by_metric, make_row
 
 MEASURES = {

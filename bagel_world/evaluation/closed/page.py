@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bagel_world.errors import RecordingError
-from bagel_world.evaluation.curve import curves_of, draw_curve
+from bagel_world.evaluation.closed.curve import curves_of, draw_curve
+from bagel_world.evaluation.closed.walk_movies import MOVIES
 from bagel_world.evaluation.report import Report, Row, by_metric, read_report
-from bagel_world.evaluation.walk_movies import MOVIES
 from bagel_world.files import replace_text
 
 PAGE = "report.html"

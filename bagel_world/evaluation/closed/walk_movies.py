@@ -9,8 +9,8 @@ import imageio.v3 as iio
 import numpy as np
 
 from bagel_world.errors import RecordingError
-from bagel_world.evaluation.closed_loop import Walked
-from bagel_world.evaluation.missions import Mission
+from bagel_world.evaluation.closed.missions import Mission
+from bagel_world.evaluation.closed.trials import Walked
 from bagel_world.evaluation.side_by_side import side_by_side
 from bagel_world.types import Frame
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bagel_world.errors import ConfigError
-from bagel_world.evaluation.feature_scorer import FeatureScorer
+from bagel_world.evaluation.closed.feature_scorer import FeatureScorer
 from bagel_world.perception import Perception
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.scoring import Candidate, Goal, Scorer

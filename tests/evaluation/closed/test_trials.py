@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from bagel_world.errors import RecordingError
-from bagel_world.evaluation.closed_loop import (
+from bagel_world.evaluation.closed.contestants import Decision, Wanderer, line_up, planning
+from bagel_world.evaluation.closed.maneuvers import Maneuvers
+from bagel_world.evaluation.closed.missions import GOAL_RADIUS, Mission, draw_missions
+from bagel_world.evaluation.closed.oracle_world import OracleWorld
+from bagel_world.evaluation.closed.standings import difference_row, standing_rows
+from bagel_world.evaluation.closed.trials import (
     OUTCOMES,
     Outcome,
     StopRule,
@@ -19,14 +24,9 @@ from bagel_world.evaluation.closed_loop import (
     run_missions,
     send,
 )
-from bagel_world.evaluation.contestants import Decision, Wanderer, line_up, planning
-from bagel_world.evaluation.maneuvers import Maneuvers
-from bagel_world.evaluation.missions import GOAL_RADIUS, Mission, draw_missions
-from bagel_world.evaluation.oracle_world import OracleWorld
-from bagel_world.evaluation.standings import difference_row, standing_rows
-from bagel_world.evaluation.walk_movies import WalkMovies
+from bagel_world.evaluation.closed.walk_movies import WalkMovies
 from bagel_world.world.fake import FakeWorld
-from tests.evaluation.paper_house import PaperHouse, perfect_scorer, read_pose
+from tests.evaluation.closed.paper_house import PaperHouse, perfect_scorer, read_pose
 
 RULE = StopRule(at_least=0.92)  # 0.8 m
 
