@@ -22,7 +22,7 @@ demo: $(VENV)/core.stamp  ## Step through an imagined world and save what it loo
 	$(BIN)/bagel-world demo
 
 test: $(VENV)/dev.stamp  ## Run every test; what this machine cannot run is skipped with the reason.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(PYTEST_ARGS)
 
 lint: $(VENV)/dev.stamp  ## Check style and format.
 	$(BIN)/ruff check .

@@ -13,6 +13,9 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several workers with several threads each wait for each other
+
 # No deadline: a busy machine is no bug. The same examples every time on a CI, new ones elsewhere.
 settings.register_profile("bagel_world", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("bagel_world")
