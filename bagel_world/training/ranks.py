@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,4 +77,5 @@ def join_ranks(device: torch.device) -> Ranks | None:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    atexit.register(dist.destroy_process_group)  # its threads must end before the interpreter does, or the process aborts
     return Ranks(dist.get_rank(), count, device)
