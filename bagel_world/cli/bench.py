@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import typer
 
+from bagel_world.cli.command_line import command_line
 from bagel_world.cli.measuring import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
     SamplingOption,
-    command_line,
     finish,
     progress_bar,
 )

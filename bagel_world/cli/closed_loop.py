@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from bagel_world.cli.command_line import command_line
 from bagel_world.cli.measuring import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
     SamplingOption,
     SeedOption,
-    command_line,
     finish,
     progress_bar,
 )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bagel_world.cli.command_line import command_line
 from bagel_world.cli.measuring import (
     CheckpointOption,
     DataOption,
@@ -14,7 +15,6 @@ from bagel_world.cli.measuring import (
     JsonOption,
     SamplingOption,
     SeedOption,
-    command_line,
     describe_footage,
     finish,
     kind_of_footage,

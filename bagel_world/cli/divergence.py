@@ -9,13 +9,13 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from bagel_world.cli.command_line import command_line
 from bagel_world.cli.measuring import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
     SamplingOption,
     SeedOption,
-    command_line,
     finish,
 )
 from bagel_world.episodes import EpisodeFolder

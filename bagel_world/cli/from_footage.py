@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bagel_world.cli.measuring import command_line
+from bagel_world.cli.command_line import command_line
 from bagel_world.episodes.manifest import package_versions
 from bagel_world.episodes.sample_writer import SampleWriter
 from bagel_world.sims.captions import THINK_PROMPT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bagel_world.cli.command_line import command_line
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.types import Frame
 from bagel_world.video.captions import (
@@ -124,7 +124,7 @@ def from_video(
     )
     captioner = _captioner(captions, checkpoint, device, seed)
     with _watching(len(found.sources)) as watch:
-        conversion = Conversion(out, config, captioner, workers=workers, command=_command(context, paths, out), watch=watch)
+        conversion = Conversion(out, config, captioner, workers=workers, command=command_line(context), watch=watch)
         report = conversion.run(found)
     written = [write_report(out, report), save_sheet(out, title=f"{source}: {report.samples['written']} samples")]
     _show(report)
@@ -206,20 +206,6 @@ def _watching(films: int) -> Iterator[_Bars]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _Bars(progress, films)
-
-
-def _command(context: typer.Context, paths: list[Path], out: Path) -> str:
-    """The command with every option spelled out."""
-    words = ["bagel-world", *context.command_path.split()[1:], *map(str, paths), str(out)]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if parameter.param_type_name != "option" or value is None:
-            continue
-        if isinstance(value, bool):
-            words += parameter.opts[:1] if value else parameter.secondary_opts[:1]
-        else:
-            words += [parameter.opts[0], str(value)]
-    return shlex.join(words)
 
 
 def _show(report: Report) -> None:

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from bagel_world.cli.command_line import command_line
 from bagel_world.cli.measuring import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
     SamplingOption,
     SeedOption,
-    command_line,
     finish,
     progress_bar,
 )

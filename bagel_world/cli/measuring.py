@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,17 +37,6 @@ def progress_bar() -> Iterator[Track]:
             return progress.track(items, description=what)
 
         yield track
-
-
-def command_line(context: typer.Context) -> str:
-    """The command with every option spelled out, defaults included."""
-    words = context.command_path.split()
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if value is None or value is False:
-            continue
-        words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
-    return shlex.join(words)
 
 
 def describe_footage(folder: Path, episodes: EpisodeFolder) -> str:

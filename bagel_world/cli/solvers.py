@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bagel_world.cli.command_line import command_line
 from bagel_world.cli.measuring import (
     CheckpointOption,
     DataOption,
     DeviceOption,
     JsonOption,
     SeedOption,
-    command_line,
     describe_footage,
     finish,
     progress_bar,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bagel_world.cli.measuring import CheckpointOption, DeviceOption, JsonOption, SeedOption, command_line, finish, progress_bar
+from bagel_world.cli.command_line import command_line
+from bagel_world.cli.measuring import CheckpointOption, DeviceOption, JsonOption, SeedOption, finish, progress_bar
 from bagel_world.episodes.sample_folder import SampleFolder
 from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.subject import Subject

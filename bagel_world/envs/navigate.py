@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bagel_world.envs.registry import load_world
-from bagel_world.envs.vector_env import WorldVectorEnv
-from bagel_world.envs.world_env import WorldEnv
+from bagel_world.envs.task_env import TaskEnv
 
 
-class NavigateEnv(WorldEnv):
+class NavigateEnv(TaskEnv):
     """Walk through a house that a model dreams.
 
     ## Description
@@ -80,32 +76,8 @@ class NavigateEnv(WorldEnv):
     - v0: initial version.
     """
 
-    def __init__(
-        self,
-        checkpoint: str = "nano",
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        sampling: str | dict[str, Any] | None = None,
-        context: dict[str, Any] | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(
-            load_world("navigate", checkpoint, device=device, dtype=dtype, sampling=sampling, context=context), **settings
-        )
+    task = "navigate"
+    shipped = "nano"
 
 
-def make_navigate_vector(
-    num_envs: int = 1,
-    checkpoint: str = "nano",
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    sampling: str | dict[str, Any] | None = None,
-    context: dict[str, Any] | None = None,
-    **settings: Any,
-) -> WorldVectorEnv:
-    """What `gym.make_vec("BagelNavigate-v0", num_envs=...)` calls: one batch for all; arguments as in `NavigateEnv`."""
-    return WorldVectorEnv(
-        load_world("navigate", checkpoint, device=device, dtype=dtype, sampling=sampling, context=context), num_envs, **settings
-    )
+make_navigate_vector = NavigateEnv.vector

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bagel_world.envs.registry import load_world
-from bagel_world.envs.vector_env import WorldVectorEnv
-from bagel_world.envs.world_env import WorldEnv
+from bagel_world.envs.task_env import TaskEnv
 
 
-class RolloutEnv(WorldEnv):
+class RolloutEnv(TaskEnv):
     """Watch what happens next, as a model dreams it.
 
     ## Description
@@ -80,32 +76,8 @@ class RolloutEnv(WorldEnv):
     - v0: initial version.
     """
 
-    def __init__(
-        self,
-        checkpoint: str = "nano-worlds",
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        sampling: str | dict[str, Any] | None = None,
-        context: dict[str, Any] | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(
-            load_world("rollout", checkpoint, device=device, dtype=dtype, sampling=sampling, context=context), **settings
-        )
+    task = "rollout"
+    shipped = "nano-worlds"
 
 
-def make_rollout_vector(
-    num_envs: int = 1,
-    checkpoint: str = "nano-worlds",
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    sampling: str | dict[str, Any] | None = None,
-    context: dict[str, Any] | None = None,
-    **settings: Any,
-) -> WorldVectorEnv:
-    """What `gym.make_vec("BagelRollout-v0", num_envs=...)` calls: one batch for all; arguments as in `RolloutEnv`."""
-    return WorldVectorEnv(
-        load_world("rollout", checkpoint, device=device, dtype=dtype, sampling=sampling, context=context), num_envs, **settings
-    )
+make_rollout_vector = RolloutEnv.vector

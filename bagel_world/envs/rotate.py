@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bagel_world.envs.registry import load_world
-from bagel_world.envs.vector_env import WorldVectorEnv
-from bagel_world.envs.world_env import WorldEnv
+from bagel_world.envs.task_env import TaskEnv
 
 
-class RotateEnv(WorldEnv):
+class RotateEnv(TaskEnv):
     """Go around an object that a model dreams.
 
     ## Description
@@ -83,32 +79,8 @@ class RotateEnv(WorldEnv):
     - v0: initial version.
     """
 
-    def __init__(
-        self,
-        checkpoint: str = "nano-worlds",
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        sampling: str | dict[str, Any] | None = None,
-        context: dict[str, Any] | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(
-            load_world("rotate", checkpoint, device=device, dtype=dtype, sampling=sampling, context=context), **settings
-        )
+    task = "rotate"
+    shipped = "nano-worlds"
 
 
-def make_rotate_vector(
-    num_envs: int = 1,
-    checkpoint: str = "nano-worlds",
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    sampling: str | dict[str, Any] | None = None,
-    context: dict[str, Any] | None = None,
-    **settings: Any,
-) -> WorldVectorEnv:
-    """What `gym.make_vec("BagelRotate-v0", num_envs=...)` calls: one batch for all; arguments as in `RotateEnv`."""
-    return WorldVectorEnv(
-        load_world("rotate", checkpoint, device=device, dtype=dtype, sampling=sampling, context=context), num_envs, **settings
-    )
+make_rotate_vector = RotateEnv.vector

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bagel_world.errors import ConfigError
 from bagel_world.evaluation.metrics import RESAMPLES, Interval, mean_interval
 from bagel_world.evaluation.open_loop import Findings
-from bagel_world.evaluation.ranking import auc_interval
+from bagel_world.evaluation.ranking import auc_interval, resampled
 from bagel_world.evaluation.report import Row, by_metric, make_row
 from bagel_world.evaluation.subject import Subject, Track, batches, seed_for, untracked
 from bagel_world.evaluation.windows import Window, cut_window, is_new_view
@@ -248,14 +248,7 @@ def best_threshold(scores: Scores, truths: Truths) -> float:
 
 def threshold_interval(scores: Scores, truths: Truths, groups: npt.NDArray[np.str_], *, seed: int = 0) -> Interval:
     """The best threshold and its 95 % percentile interval from a bootstrap over groups."""
-    _, member = np.unique(groups, return_inverse=True)
-    places = [np.flatnonzero(member == group) for group in range(int(member.max()) + 1)]
-    rng = np.random.default_rng(seed)
-    draws = []
-    for _ in range(_THRESHOLD_RESAMPLES):
-        chosen = np.concatenate([places[each] for each in rng.integers(len(places), size=len(places))])
-        if truths[chosen].any() and not truths[chosen].all():
-            draws.append(best_threshold(scores[chosen], truths[chosen]))
+    draws = resampled(best_threshold, scores, truths, groups=groups, resamples=_THRESHOLD_RESAMPLES, seed=seed)
     value = best_threshold(scores, truths)
     low, high = np.percentile(draws, (2.5, 97.5)) if draws else (value, value)
     return Interval(value, float(low), float(high))

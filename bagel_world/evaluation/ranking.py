@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,13 +28,27 @@ def area_under_curve(scores: npt.ArrayLike, truths: npt.ArrayLike) -> float:
 def auc_interval(scores: npt.ArrayLike, truths: npt.ArrayLike, *, groups: npt.ArrayLike | None = None, seed: int = 0) -> Interval:
     """The area under the curve and its 95 % percentile interval from a bootstrap over groups."""
     values, true = np.asarray(scores, np.float64), np.asarray(truths, bool)
-    _, member = np.unique(np.arange(len(values)) if groups is None else np.asarray(groups), return_inverse=True)
+    draws = resampled(area_under_curve, values, true, groups=groups, resamples=RESAMPLES, seed=seed)
+    low, high = np.percentile(draws, (2.5, 97.5)) if draws else (0.0, 1.0)
+    return Interval(area_under_curve(values, true), float(low), float(high))
+
+
+def resampled(
+    statistic: Callable[[npt.NDArray[np.float64], npt.NDArray[np.bool_]], float],
+    scores: npt.NDArray[np.float64],
+    truths: npt.NDArray[np.bool_],
+    *,
+    groups: npt.ArrayLike | None,
+    resamples: int,
+    seed: int,
+) -> list[float]:
+    """A statistic of true and false cases on bootstrap samples of whole groups; samples with only one of them are left out."""
+    _, member = np.unique(np.arange(len(scores)) if groups is None else np.asarray(groups), return_inverse=True)
     places = [np.flatnonzero(member == group) for group in range(int(member.max()) + 1)]
     rng = np.random.default_rng(seed)
     draws = []
-    for _ in range(RESAMPLES):
+    for _ in range(resamples):
         chosen = np.concatenate([places[each] for each in rng.integers(len(places), size=len(places))])
-        if true[chosen].any() and not true[chosen].all():
-            draws.append(area_under_curve(values[chosen], true[chosen]))
-    low, high = np.percentile(draws, (2.5, 97.5)) if draws else (0.0, 1.0)
-    return Interval(area_under_curve(values, true), float(low), float(high))
+        if truths[chosen].any() and not truths[chosen].all():
+            draws.append(statistic(scores[chosen], truths[chosen]))
+    return draws

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,8 +35,8 @@ class Scenes(Protocol):
         ...
 
 
-class TableScenes:
-    """Turntables; the object is body 0.
+class _Simulators:
+    """Simulators of one kind, one per split, opened when first needed.
 
     Args:
         size: (height, width) of the footage in pixels.
@@ -45,6 +45,21 @@ class TableScenes:
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
         self._open: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Give the OpenGL contexts back."""
+        for each in self._open.values():
+            each.close()
+        self._open.clear()
+
+    def _opened(self, kind: Callable[..., Any], split: str) -> Any:
+        if split not in self._open:
+            self._open[split] = kind(split=split, size=self._size)
+        return self._open[split]
+
+
+class TableScenes(_Simulators):
+    """Turntables; the object is body 0."""
 
     def owners(self, window: Window) -> Owners:
         """0 where a pixel shows the object, -1 elsewhere; see `Scenes`."""
@@ -60,39 +75,24 @@ class TableScenes:
         table = self._table(window)
         return np.stack([table.set_yaw(float(yaw)) for yaw in yaws])
 
-    def close(self) -> None:
-        """Give the OpenGL contexts back."""
-        _close_all(self._open)
-
     def _table(self, window: Window) -> Any:
         from bagel_world.sims.turntable import Turntable
 
         split, seed = _scene_of(window)
-        if split not in self._open:
-            self._open[split] = Turntable(split=split, size=self._size)
-        self._open[split].reset(options={"table": seed, "yaw": float(_poses(window)[0, 3])})
-        return self._open[split]
+        table = self._opened(Turntable, split)
+        table.reset(options={"table": seed, "yaw": float(_poses(window)[0, 3])})
+        return table
 
 
-class DropScenes:
-    """Drops; bodies are numbered as the metadata name them.
-
-    Args:
-        size: (height, width) of the footage in pixels.
-    """
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        self._size = size
-        self._open: dict[str, Any] = {}
+class DropScenes(_Simulators):
+    """Drops; bodies are numbered as the metadata name them."""
 
     def owners(self, window: Window) -> Owners:
         """The body behind every pixel; see `Scenes`."""
         from bagel_world.sims.drops import FRAME_INTERVAL, Drops
 
         split, seed = _scene_of(window)
-        if split not in self._open:
-            self._open[split] = Drops(split=split, size=self._size)
-        drops, passed, masks = self._open[split], 0, []
+        drops, passed, masks = self._opened(Drops, split), 0, []
         shown, _ = drops.reset(options={"drop": seed})
         times = window.metadata["times"][window.start :][: len(window.frames)]
         for frame, time in zip(window.frames, times, strict=True):
@@ -103,10 +103,6 @@ class DropScenes:
             _require_same(shown, frame, window)
             masks.append(drops.mask())
         return np.stack(masks)
-
-    def close(self) -> None:
-        """Give the OpenGL contexts back."""
-        _close_all(self._open)
 
 
 def waits_for(moments: int) -> list[int]:
@@ -138,9 +134,3 @@ def _require_same(drawn: Frame, recorded: Frame, window: Window) -> None:
             f"Episode {window.metadata.get('episode_id')} looks different when its scene is built again: {other.mean():.0%} of "
             "the pixels differ. It was recorded with another version of the simulator; record it again to measure inside regions."
         )
-
-
-def _close_all(simulators: dict[str, Any]) -> None:
-    for each in simulators.values():
-        each.close()
-    simulators.clear()

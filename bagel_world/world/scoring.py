@@ -85,6 +85,19 @@ class Scorer(Protocol):
         ...
 
 
+def goal_pictures(who: str, candidates: Sequence[Candidate], remedy: str) -> list[Frame]:
+    """The goal picture of every candidate.
+
+    Raises:
+        ConfigError: a goal without one; the message ends in the remedy.
+    """
+    goals = [candidate.goal.image for candidate in candidates]
+    pictures = [goal for goal in goals if goal is not None]
+    if len(pictures) < len(goals):
+        raise ConfigError(f"The scorer {who!r} needs a goal picture, got none. {remedy}")
+    return pictures
+
+
 @dataclass(frozen=True, slots=True)
 class GoalImageScorer:
     """How alike frame and goal picture are in the world's own visual features."""
@@ -104,10 +117,7 @@ class GoalImageScorer:
         Raises:
             ConfigError: a goal without a picture.
         """
-        goals = [candidate.goal.image for candidate in candidates]
-        pictures = [goal for goal in goals if goal is not None]
-        if len(pictures) < len(goals):
-            raise ConfigError("The scorer 'goal_image' needs a goal picture, got none. Pass reset(options={'goal_image': ...}).")
+        pictures = goal_pictures(self.source, candidates, "Pass reset(options={'goal_image': ...}).")
         return [float(value) for value in world.similarity([candidate.frame for candidate in candidates], pictures)]
 
 

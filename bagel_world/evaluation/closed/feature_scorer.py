@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bagel_world.errors import ConfigError
 from bagel_world.images import to_pixels
 from bagel_world.perception import Perception
 from bagel_world.types import Frame
 from bagel_world.world.protocol import World
-from bagel_world.world.scoring import Candidate
+from bagel_world.world.scoring import Candidate, goal_pictures
 
 _MAPS = 3
 _BATCH = 32
@@ -50,10 +49,7 @@ class FeatureScorer:
         Raises:
             ConfigError: a goal without a picture.
         """
-        goals = [candidate.goal.image for candidate in candidates]
-        pictures = [goal for goal in goals if goal is not None]
-        if len(pictures) < len(goals):
-            raise ConfigError("The scorer 'effnet' needs a goal picture, got none. Use 'judge' for goals in words.")
+        pictures = goal_pictures(self.source, candidates, "Use 'judge' for goals in words.")
         if not candidates:
             return []
         shown = self._parts_of(np.stack([candidate.frame for candidate in candidates]))
