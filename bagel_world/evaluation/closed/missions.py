@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from bagel_world.errors import ConfigError
-from bagel_world.evaluation.closed.geodesic import Field, Geodesic
 from bagel_world.sims.captions import STANDING
+from bagel_world.sims.geodesic import Field, Geodesic
 from bagel_world.sims.house import draw_start
 from bagel_world.sims.plans import HousePlan, draw_plan
 

@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bagel_world.actions import NAVIGATE_WORDS
 from bagel_world.errors import RecordingError
 from bagel_world.evaluation.closed.contestants import Contestant
-from bagel_world.evaluation.closed.geodesic import Geodesic
 from bagel_world.evaluation.closed.missions import GOAL_RADIUS, Mission, field_of
 from bagel_world.evaluation.subject import Track, seed_for, untracked
+from bagel_world.sims.geodesic import Geodesic
 from bagel_world.sims.house import House
 from bagel_world.types import Frame
 from bagel_world.world.scoring import Candidate, Goal, Scorer

@@ -8,8 +8,8 @@ import numpy as np
 from gymnasium import spaces
 
 from bagel_world.actions import NAVIGATE_WORDS
-from bagel_world.evaluation.closed.geodesic import Geodesic
 from bagel_world.evaluation.closed.oracle_world import moved
+from bagel_world.sims.geodesic import Geodesic
 from bagel_world.sims.plans import draw_plan
 from bagel_world.types import Frame
 from bagel_world.world.scoring import CallableScorer, Goal

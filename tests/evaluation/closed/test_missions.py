@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bagel_world.errors import ConfigError
-from bagel_world.evaluation.closed.geodesic import Geodesic
 from bagel_world.evaluation.closed.missions import BINS, GOAL_RADIUS, GoalKind, bin_name, draw_missions, field_of, in_front_of
+from bagel_world.sims.geodesic import Geodesic
 from bagel_world.sims.plans import draw_plan
 
 

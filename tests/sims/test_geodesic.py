@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bagel_world.evaluation.closed.geodesic import CELL, Geodesic
+from bagel_world.sims.geodesic import CELL, Geodesic
 from bagel_world.sims.plans import HousePlan, draw_plan
 
 
