@@ -48,16 +48,17 @@ def train(
         console.print(f"Checkpoint: {stages.export(found.bagel, found.vae, found.tokenizer)}", highlight=False)
         return
     leads = ranks is None or ranks.leads
-    with _bar(console, shown=leads) as bar:
-        vae = stages.autoencoder(_follow(bar, "autoencoder"))
+    with progress_bar(console, shown=leads) as bar:
+        vae = stages.autoencoder(follow_on(bar, "autoencoder"))
         tokenizer = stages.tokenizer()
         preview = _preview(config, stages) if ranks is None else None
-        bagel = stages.mot(vae, tokenizer, _follow(bar, "world model"), preview)
+        bagel = stages.mot(vae, tokenizer, follow_on(bar, "world model"), preview)
     if leads:
         console.print(f"Checkpoint: {stages.export(bagel, vae, tokenizer)}", highlight=False)
 
 
-def _bar(console: Console, *, shown: bool = True) -> Progress:
+def progress_bar(console: Console, *, shown: bool = True) -> Progress:
+    """A bar for every training that `follow_on` adds, with its losses and pace."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -70,7 +71,8 @@ def _bar(console: Console, *, shown: bool = True) -> Progress:
     )
 
 
-def _follow(bar: Progress, what: str) -> Callable[[int, int, dict[str, float]], None]:
+def follow_on(bar: Progress, what: str) -> Callable[[int, int, dict[str, float]], None]:
+    """What moves the bar of this training, to be called after every step."""
     tasks: list[TaskID] = []
 
     def follow(step: int, steps: int, losses: dict[str, float]) -> None:

@@ -341,10 +341,11 @@ _NANO_AUTOENCODER = {"ch": 32, "ch_mult": [1, 1, 2, 4], "num_res_blocks": 1, "sc
 PRESETS: dict[str, dict[str, Any]] = {
     "bagel-7b-mot": _published(),
     "nano": _small(192, 6, 4, 512, 64, _NANO_AUTOENCODER),
+    "nano-thin": _small(96, 4, 4, 512, 64, _NANO_AUTOENCODER),
     "nano-96": _small(192, 6, 4, 512, 96, _NANO_AUTOENCODER),
     "tiny": _small(48, 2, 2, 512, 32, {"ch": 32, "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "z_channels": 4}),
 }
-"""Shapes by name: the published model, small ones for frames of 64 and 96 pixels, and one for tests."""
+"""Shapes by name: the published model, small ones for frames of 64 and 96 pixels, a thin one to compare with, one for tests."""
 
 
 def preset(name: str) -> BagelConfig:

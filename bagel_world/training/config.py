@@ -34,6 +34,9 @@ class TrainingConfig(BaseModel):
     warm_start: Path | None = Field(
         default=None, description="A checkpoint folder whose weights the shape of `preset` begins with, wherever they fit."
     )
+    autoencoder_from: Path | None = Field(
+        default=None, description="A checkpoint folder whose finished autoencoder is taken; none is trained."
+    )
     train: tuple[WalkSource, ...] = Field(default=(), description="Folder or folders of episodes to learn from.")
     validation: tuple[WalkSource, ...] = Field(
         default=(), description="Folder or folders of episodes to measure on; none of them may appear elsewhere."
@@ -86,6 +89,8 @@ class TrainingConfig(BaseModel):
             raise ValueError("start_from brings a shape of its own. Leave out preset, or name the checkpoint as warm_start")
         if self.start_from is not None and self.warm_start is not None:
             raise ValueError("start_from and warm_start exclude each other. Keep start_from to go on with the very same shape")
+        if self.start_from is not None and self.autoencoder_from is not None:
+            raise ValueError("start_from brings an autoencoder of its own. Leave out autoencoder_from")
         return self
 
     def torch_device(self) -> torch.device:
@@ -111,7 +116,15 @@ class TrainingConfig(BaseModel):
         world = WorldDefaults.model_validate({**shape.world.model_dump(), **changes, **self.world})
         if self.start_from is not None:
             return shape.model_copy(update={"world": world})
-        autoencoder = shape.vae_config.model_copy(update={"scale_factor": 1.0, "shift_factor": 0.0})
+        if self.autoencoder_from is not None:
+            autoencoder = BagelConfig.from_folder(self.autoencoder_from).vae_config
+            if (autoencoder.z_channels, autoencoder.downsample) != (shape.vae_config.z_channels, shape.vae_config.downsample):
+                raise ConfigError(
+                    f"The autoencoder of {self.autoencoder_from} makes latents of another shape than the preset {self.preset!r} "
+                    "reads. Name a checkpoint of a preset with the same autoencoder."
+                )
+        else:
+            autoencoder = shape.vae_config.model_copy(update={"scale_factor": 1.0, "shift_factor": 0.0})
         return shape.model_copy(update={"vae_config": autoencoder, "world": world})
 
 

@@ -28,11 +28,11 @@ Slice = TypeVar("Slice")
 _NAMES = ("velocity", "text", "loss", "tokens", "flop")
 
 
-def check_shardable(optimizer: OptimizerConfig, *, lora: bool) -> None:
+def check_shardable(optimizer: OptimizerConfig, *, lora: bool, dense: bool = False) -> None:
     """Refuse what needs more than a process's own rows.
 
     Raises:
-        ConfigError: Muon, which needs whole matrices, or low-rank updates, which are too small to share.
+        ConfigError: Muon, which needs whole matrices, low-rank updates, which are too small to share, or tied experts.
     """
     if optimizer.matrix_rate > 0:
         raise ConfigError(
@@ -41,6 +41,8 @@ def check_shardable(optimizer: OptimizerConfig, *, lora: bool) -> None:
         )
     if lora:
         raise ConfigError("Low-rank updates are trained by one process: they are small. Start without torchrun.")
+    if dense:
+        raise ConfigError("A dense model is trained by one process: its experts are one. Start without torchrun.")
 
 
 def recompute_layers(bagel: Bagel) -> None:

@@ -35,6 +35,7 @@ from bagel_world.training.data.sources import SourceConfig, open_samples
 from bagel_world.training.data.stream import SampleStream
 from bagel_world.training.data.walks import Walks, gather_walks
 from bagel_world.training.data.words import train_tokenizer
+from bagel_world.training.dense import part_experts, tie_experts
 from bagel_world.training.ranks import Ranks
 from bagel_world.training.trainer import Trainer, scale_inputs
 from bagel_world.training.warm_start import warm_up
@@ -127,6 +128,8 @@ class Stages:
         """Train the autoencoder, or take the finished one."""
         if self.start is not None:
             return self.start.vae
+        if self.config.autoencoder_from is not None:
+            return load(self.config.autoencoder_from, device=self.device).vae
         torch.manual_seed(self.config.seed)
         vae = Vae(self.shape.vae_config).to(self.device)
         path = self.config.run / _VAE
@@ -176,7 +179,7 @@ class Stages:
         if trainer.lora is not None:
             save_lora(trainer.lora, self.config.run / "adapter")
             trainer.lora.merge()
-        return trainer.bagel.eval()
+        return self._parted(trainer.bagel)
 
     def _whole(self, trainer: Trainer, figures: dict[str, float]) -> Bagel:
         """The averaged weights of a training by several processes, read back from the state that they saved together."""
@@ -193,12 +196,18 @@ class Stages:
         with torch.no_grad():
             for name, parameter in bagel.named_parameters():
                 parameter.copy_(averages[name])
+        return self._parted(bagel)
+
+    def _parted(self, bagel: Bagel) -> Bagel:
+        """A trained model, with two experts whatever it was trained as."""
+        if self.config.mot.dense:
+            part_experts(bagel)
         return bagel.eval()
 
     def fresh_model(self) -> Bagel:
         """The model before its first step."""
         if self.config.start_from is not None:
-            return load(self.config.start_from, device=self.device).bagel
+            return self._tied(load(self.config.start_from, device=self.device).bagel)
         generator = torch.Generator().manual_seed(self.config.seed)
         bagel = Bagel(self.shape)
         bagel.initialize(generator)
@@ -207,6 +216,11 @@ class Stages:
         if self.warm is not None:
             left = warm_up(bagel, self.tokenizer(), self.warm)
             _LOG.info("%s has no weights for: %s", self.config.warm_start, ", ".join(left) or "nothing")
+        return self._tied(bagel)
+
+    def _tied(self, bagel: Bagel) -> Bagel:
+        if self.config.mot.dense:
+            tie_experts(bagel)
         return bagel
 
     def trainer(
@@ -287,7 +301,7 @@ class Stages:
         trainer.ema.swap()
         if trainer.lora is not None:
             trainer.lora.merge()
-        return Checkpoint(config=self.shape, bagel=trainer.bagel.eval(), vae=vae, tokenizer=tokenizer)
+        return Checkpoint(config=self.shape, bagel=self._parted(trainer.bagel), vae=vae, tokenizer=tokenizer)
 
     def export(self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer) -> Path:
         """Write the checkpoint folder in the published layout; its path."""

@@ -69,6 +69,7 @@ class MotConfig(BaseModel):
     freeze_understanding: bool = Field(
         default=False, description="Let no gradient into or through the understanding expert, embeddings, ViT and connector."
     )
+    dense: bool = Field(default=False, description="One set of weights in place of two experts: a dense model to compare with.")
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     validation_windows: int = Field(default=64, gt=0, description="Windows of walks that are measured on.")
@@ -88,6 +89,8 @@ class MotConfig(BaseModel):
     def _one_way(self) -> Self:
         if self.lora is not None and self.trains is not None:
             raise ValueError("lora trains nothing but its updates. Leave out trains, or lora")
+        if self.dense and (self.lora is not None or self.trains is not None or self.freeze_understanding):
+            raise ValueError("dense has one set of weights for everything. Leave out lora, trains and freeze_understanding")
         return self
 
 
@@ -145,7 +148,7 @@ class Trainer:
         if ranks is None:
             self._workers = Workers(workers, bagel.device, config.precision)
         else:
-            check_shardable(config.optimizer, lora=self.lora is not None)
+            check_shardable(config.optimizer, lora=self.lora is not None, dense=config.dense)
             self._workers = ShardedSteps(
                 bagel,
                 self._loss_of,

@@ -1,0 +1,55 @@
+"""`bagel-world ablate`: one recipe, trained several times with single settings changed, as a table and a figure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bagel_world.cli.train import follow_on, progress_bar
+from bagel_world.evaluation.figures import Curve, Panel, save_figure
+from bagel_world.files import replace_text
+from bagel_world.training.ablation import LOSSES, AblationPlan, AblationRun, read_ablations, run_ablations, table_of
+
+
+def ablate(
+    plan: Annotated[Path, typer.Argument(help="Runs in YAML, for example recipes/ablations.yaml.")],
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Where the curves go; ablations.png in the runs' folder.")
+    ] = None,
+) -> None:
+    """Train a recipe several times, each time with a few settings changed, and compare. Stop at any time; it goes on.
+
+    Leaves ablations.json, ablations.md and ablations.png (the extra "eval") in the folder of the runs.
+    """
+    ablations = read_ablations(plan)
+    console = Console(stderr=True)
+    with progress_bar(console) as bar:
+        runs = run_ablations(ablations, lambda name: follow_on(bar, name))
+    replace_text(ablations.run / "ablations.json", json.dumps([asdict(run) for run in runs], indent=2) + "\n")
+    table = table_of(runs)
+    replace_text(ablations.run / "ablations.md", table)
+    print(table, end="")
+    path = save_figure(panels_of(ablations, runs), figure or ablations.run / "ablations.png", title="Loss on held-out data")
+    console.print(f"Figure: {path}", highlight=False)
+
+
+def panels_of(plan: AblationPlan, runs: list[AblationRun]) -> list[Panel]:
+    """One panel per comparison and loss that any of its runs has."""
+    found = {run.name: run for run in runs}
+    panels = []
+    for title, names in (plan.compare or {"All runs": tuple(plan.runs)}).items():
+        for loss, label in LOSSES.items():
+            curves = {name: _curve(found[name], loss) for name in names if any(loss in row for row in found[name].curve)}
+            if curves:
+                panels.append(Panel(title=f"{title}: {label}", x_label="steps", curves=curves))
+    return panels
+
+
+def _curve(run: AblationRun, loss: str) -> Curve:
+    rows = [row for row in run.curve if loss in row]
+    return Curve(x=[row["step"] for row in rows], y=[row[loss] for row in rows], points=len(rows) == 1)
