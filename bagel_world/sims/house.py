@@ -14,7 +14,8 @@ from bagel_world.actions import NAVIGATE_WORDS, action_from_id
 from bagel_world.errors import ConfigError, MissingExtraError, SimulatorError
 from bagel_world.sims.opening import RENDER_MODES, check_settings
 from bagel_world.sims.palettes import palette_of
-from bagel_world.sims.plans import AGENT_RADIUS, ROOM_SIZE, HousePlan, draw_plan, heading_of
+from bagel_world.sims.plans import AGENT_RADIUS, ROOM_SIZE, HousePlan, draw_plan
+from bagel_world.sims.walls import heading_of
 from bagel_world.types import Frame
 
 FORWARD_STEP = 0.5

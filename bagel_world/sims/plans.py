@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bagel_world.errors import ConfigError
 from bagel_world.sims.palettes import SPLITS, ObjectKind, Palette, palette_of
+from bagel_world.sims.walls import Walls, distance_ahead, distance_to_walls
 
 SEEDS_PER_SPLIT = 2**40
 """Every split owns this many house numbers, in the order of `SPLITS`: no number belongs to two splits."""
@@ -82,16 +83,18 @@ class HousePlan:
     rooms: tuple[RoomPlan, ...]
     doorways: tuple[Doorway, ...]
     objects: tuple[PlacedObject, ...]
-    walls: npt.NDArray[np.float64] = field(repr=False)
+    walls: Walls = field(repr=False)
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The lowest and the highest (x, z) of its floor in meters."""
+        half = (ROOMS_PER_SIDE * ROOM_SIZE + (ROOMS_PER_SIDE - 1) * ROOM_GAP) / 2
+        return (-half, -half), (half, half)
 
     def clearance(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Distance in meters from each point (n, 2) of (x, z) to the nearest wall or object surface; shape (n,)."""
         at = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-        starts, ends = self.walls[:, 0], self.walls[:, 1]
-        spans = ends - starts
-        offsets = at[:, None] - starts[None]
-        along = np.clip((offsets * spans).sum(-1) / (spans * spans).sum(-1), 0.0, 1.0)
-        nearest_wall = np.linalg.norm(offsets - along[..., None] * spans, axis=-1).min(axis=1)
+        nearest_wall = distance_to_walls(self.walls, at)
         centers = np.array([(each.x, each.z) for each in self.objects]).reshape(-1, 2)
         radii = np.array([each.kind.radius for each in self.objects])
         if not len(radii):
@@ -109,15 +112,7 @@ class HousePlan:
 
     def sight(self, x: float, z: float, yaw: float) -> float:
         """Distance in meters to the first wall straight ahead; infinite where there is none."""
-        heading = np.array(heading_of(yaw))
-        starts, spans = self.walls[:, 0], self.walls[:, 1] - self.walls[:, 0]
-        offsets = starts - np.array([x, z])
-        cross = heading[0] * spans[:, 1] - heading[1] * spans[:, 0]
-        safe = np.where(np.abs(cross) < 1e-12, np.nan, cross)
-        reach = (offsets[:, 0] * spans[:, 1] - offsets[:, 1] * spans[:, 0]) / safe
-        along = (offsets[:, 0] * heading[1] - offsets[:, 1] * heading[0]) / safe
-        hits = reach[(reach > 0) & (along >= 0) & (along <= 1)]
-        return float(hits.min()) if len(hits) else float("inf")
+        return distance_ahead(self.walls, x, z, yaw)
 
     def sees(self, x: float, z: float, yaw: float) -> tuple[int, ...]:
         """Which objects (places in `objects`) someone here has well inside the picture, with no wall in between."""
@@ -129,12 +124,6 @@ class HousePlan:
             if aside < _WELL_INSIDE and 1.5 < distance < _SIGHT_RANGE and self.sight(x, z, toward) > distance:
                 seen.append(place)
         return tuple(seen)
-
-
-def heading_of(yaw: float) -> tuple[float, float]:
-    """The unit step (x, z) of someone who faces this way."""
-    angle = np.deg2rad(yaw)
-    return float(np.cos(angle)), float(-np.sin(angle))
 
 
 def house_number(split: str, seed: int) -> int:

@@ -16,9 +16,9 @@ from bagel_world.sims.plans import (
     SEEDS_PER_SPLIT,
     HousePlan,
     draw_plan,
-    heading_of,
     house_number,
 )
+from bagel_world.sims.walls import heading_of
 
 
 @pytest.fixture(scope="module", params=[("train", 0), ("validation", 1), ("test", 2), ("unseen", 3)])
