@@ -16,6 +16,7 @@ from bagel_world.envs import WorldEnv, WorldVectorEnv, register_all
 from bagel_world.envs.registry import NAVIGATE_ID
 from bagel_world.errors import ConfigError, UnknownSettingError
 from bagel_world.world.fake import FakeWorld
+from bagel_world.world.weights import shipped
 from tests.model.folder import write_folder
 
 MANY, HORIZON = 64, 6
@@ -74,6 +75,34 @@ def test_histories_of_all_lengths_share_a_batch_of_the_model(folder: Path) -> No
         frame = single.step(place % 4)[0]
         assert np.mean(frame == frames[place]) >= 0.999
         assert np.abs(frame.astype(int) - frames[place]).max() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("nano" not in shipped(), reason="the checkpoint nano is not in the package")
+def test_sixty_four_walks_of_nano_equal_single_ones() -> None:
+    """After one step from equal states nearly all pixels are equal; over free steps the walks stay together."""
+    world: Any = BagelWorld.from_pretrained("nano", device="cpu")
+    vector, single, free = WorldVectorEnv(world, MANY), WorldEnv(world), 8
+    vector.reset(seed=0)
+    for place in range(MANY):  # pasts of 0 to 6 steps, so that the batch joins full contexts and short ones
+        single.reset(seed=place)
+        for step in range(place % 7):
+            single.step((place + step) % 4)
+        vector.set_state(single.get_state(), place=place)
+    states = [vector.get_state(place=place) for place in range(MANY)]
+    actions = np.random.default_rng(0).integers(0, 4, (free, MANY))
+    together = np.stack([vector.step(each)[0] for each in actions])
+    alone = np.empty_like(together)
+    for place, state in enumerate(states):
+        single.reset(seed=place)
+        single.set_state(state)
+        for step in range(free):
+            alone[step, place] = single.step(int(actions[step, place]))[0]
+    apart = np.abs(together.astype(np.int16) - alone)
+    assert np.mean(apart[0] == 0) >= 0.999
+    assert apart[0].max() <= 1
+    errors = np.square(apart.astype(np.float64)).mean(axis=(0, 2, 3, 4))
+    assert 10 * np.log10(255.0**2 / max(errors.max(), 1e-12)) >= 40.0, "the walk that has come furthest apart"
 
 
 def test_the_context_policy_is_a_setting_of_the_environment(folder: Path) -> None:
