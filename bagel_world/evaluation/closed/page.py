@@ -15,6 +15,8 @@ from bagel_world.files import replace_text
 
 PAGE = "report.html"
 
+_FEW_MEASURES = 2
+_ACRONYM = 4  # letters: SPL, PSNR
 _KINDS = {".png": "image/png", ".gif": "image/gif"}
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fafaf8;max-width:76em;margin:2em auto;padding:0 1em}
@@ -23,7 +25,8 @@ table{border-collapse:collapse;margin:.5em 0 1.5em}td,th{padding:.15em .8em;text
 td:first-child,th:first-child{text-align:left}tr:nth-child(even) td{background:#f1f1ec}th{border-bottom:1px solid #999}
 code{background:#eee;padding:.1em .3em;overflow-wrap:anywhere}dt{font-weight:600}figure{display:inline-block;margin:.4em}
 figcaption{font-size:.85em;color:#555}img{max-width:100%;image-rendering:pixelated}svg text{font:11px system-ui,sans-serif}
-details{margin:.5em 0}.beside{display:flex;flex-wrap:wrap;gap:1em}
+.overview th,.overview td{padding:.2em .6em;vertical-align:top}.overview small{display:block;color:#777;white-space:nowrap}
+.overview th{font-size:.85em;vertical-align:bottom}details{margin:.5em 0}.beside{display:flex;flex-wrap:wrap;gap:1em}
 """
 
 
@@ -75,26 +78,50 @@ def _section(path: Path, report: Report, folder: Path) -> Iterator[str]:
     groups: dict[str, list[Row]] = {}
     for row in by_metric(report.rows):
         groups.setdefault(row.metric, []).append(row)
+    shown = _overview_names(groups)
+    if shown:
+        yield _overview(groups, shown)
     for metric, rows in groups.items():
-        yield f"<h3>{_text(metric)}</h3><div class=beside>"
+        if all(row.name in shown for row in rows) and not curves_of(rows):
+            continue
+        yield f"<h3>{_title(metric)}</h3><div class=beside>"
         yield _table(rows)
         yield from (f"<figure>{draw_curve(curve)}</figure>" for curve in curves_of(rows))
         yield "</div>"
     movies = sorted((path.parent / MOVIES).glob("*.gif"))
     for verdict in ("win", "failure"):
-        shown = [movie for movie in movies if f"_{verdict}_" in movie.name]
-        if shown:
+        kept = [movie for movie in movies if f"_{verdict}_" in movie.name]
+        if kept:
             yield f"<h3>{verdict.capitalize()}s</h3>"
-            yield from (_figure(movie) for movie in shown)
+            yield from (_figure(movie) for movie in kept)
     yield from (_figure(picture) for picture in sorted(path.parent.glob(f"{path.stem}_*.png")))
     yield f"<details><summary>Setting and compute</summary><dl>{_pairs(report.setting)}{_pairs(report.compute)}</dl></details>"
 
 
+def _overview_names(groups: Mapping[str, Sequence[Row]]) -> list[str]:
+    """Whoever is measured in several ways and as often in each: they can stand in one table."""
+    counts: dict[str, list[int]] = {}
+    for row in (row for rows in groups.values() for row in rows):
+        counts.setdefault(row.name, []).append(row.n)
+    names = [name for name, found in counts.items() if len(found) > _FEW_MEASURES and len(set(found)) == 1]
+    return names if len(names) > 1 else []
+
+
+def _overview(groups: Mapping[str, Sequence[Row]], names: Sequence[str]) -> str:
+    """One line for everybody, one column for every measure."""
+    measures = {metric: {row.name: row for row in rows} for metric, rows in groups.items()}
+    measures = {metric: rows for metric, rows in measures.items() if any(name in rows for name in names)}
+    lines = ["<table class=overview><tr><th><th>n" + "".join(f"<th>{_title(metric)}" for metric in measures)]
+    for name in names:
+        found = [rows.get(name) for rows in measures.values()]
+        count = next(row.n for row in found if row)
+        cells = "".join(f"<td>{_number(row.value)}<small>{_range(row)}</small>" if row else "<td>" for row in found)
+        lines.append(f"<tr><td>{_text(name)}<td>{count}{cells}")
+    return "".join(lines) + "</table><p>Small: 95 % intervals.</p>"
+
+
 def _table(rows: Sequence[Row]) -> str:
-    lines = [
-        f"<tr><td>{_text(row.name)}<td>{row.n}<td>{_number(row.value)}<td>{_number(row.low)} .. {_number(row.high)}"
-        for row in rows
-    ]
+    lines = [f"<tr><td>{_text(row.name)}<td>{row.n}<td>{_number(row.value)}<td>{_range(row)}" for row in rows]
     return "<table><tr><th><th>n<th>value<th>95 % interval" + "".join(lines) + "</table>"
 
 
@@ -107,6 +134,14 @@ def _figure(picture: Path) -> str:
 
 def _pairs(values: Mapping[str, object]) -> str:
     return "".join(f"<dt>{_text(name)}<dd><code>{_text(value)}</code>" for name, value in values.items())
+
+
+def _title(metric: str) -> str:
+    return _text(metric.replace("_", " ").capitalize() if len(metric) > _ACRONYM else metric.upper())
+
+
+def _range(row: Row) -> str:
+    return f"{_number(row.low)} .. {_number(row.high)}"
 
 
 def _number(value: float) -> str:

@@ -88,3 +88,16 @@ def test_the_command_says_where_the_page_is(folder: Path, capsys: pytest.Capture
         main(["report", str(folder)])
     assert not stop.value.code
     assert capsys.readouterr().out.strip() == str(folder / "report.html")
+
+
+def test_whoever_is_measured_in_several_ways_stands_in_one_table(tmp_path: Path) -> None:
+    names = ("a <b>", "c")
+    rows = tuple(row(name, 0.5, metric) for metric in ("success_rate", "spl", "steps") for name in names)
+    rows += (row("c, 1-3 m", 0.25, "spl"),)
+    report = Report(command="x", checkpoint="nano", checkpoint_hash="0123456789abcdef", seed=0, rows=rows)
+    write_report(report, tmp_path / "closed_loop.json")
+    page = write_page(tmp_path).read_text()
+    assert "<tr><th><th>n<th>Success rate<th>SPL<th>Steps<tr><td>a &lt;b&gt;<td>10<td>0.5<small>0.4 .. 0.6</small>" in page
+    assert page.count("overview>") == 1
+    assert re.findall("<h3>([^<]*)</h3>", page) == ["SPL"]
+    assert "<td>c, 1-3 m<td>10<td>0.25" in page
