@@ -66,11 +66,11 @@ class Stages:
     def __init__(self, config: TrainingConfig, *, resume: bool, ranks: Ranks | None = None) -> None:
         self.config, self.ranks = config, ranks
         self.device = config.torch_device() if ranks is None else ranks.device
-        made = (config.run / _VAE).is_file() and (config.run / _TOKENIZER).is_dir()
-        if ranks is not None and config.start_from is None and not made:
+        finished = config.start_from is not None or config.autoencoder_from is not None or (config.run / _VAE).is_file()
+        if ranks is not None and not finished:
             raise TrainingError(
-                f"Several processes train the world model together, and {config.run} has no autoencoder and tokenizer yet. "
-                "Train those first with one process: bagel-world train RECIPE --set mot.steps=1"
+                f"Several processes train the world model together, and {config.run} has no autoencoder yet. "
+                "Train it first with one process: bagel-world train RECIPE --set mot.steps=1"
             )
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32: its rounding is far below the noise of a training step
@@ -159,8 +159,10 @@ class Stages:
         if self.start is not None:
             return self.start.tokenizer
         folder = self.config.run / _TOKENIZER
-        if folder.is_dir():
-            return Tokenizer.from_folder(folder)
+        with nullcontext() if self.ranks is None else self.ranks.leader_first():
+            return Tokenizer.from_folder(folder) if folder.is_dir() else self._learned_tokenizer(folder)
+
+    def _learned_tokenizer(self, folder: Path) -> Tokenizer:
         actions = [word for words in self.shape.world.tasks.values() for word in words]
         learned = train_tokenizer(
             [*actions, *self.config.texts, *gather_texts(self.config.samples)], self.shape.llm_config.vocab_size

@@ -6,24 +6,38 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
 
+from bagel_world.episodes import sample_from_episode, write_samples
 from bagel_world.errors import ConfigError, TrainingError
+from bagel_world.model.checkpoint import load
 from bagel_world.training.checkpoint import load_state, save_state, states
+from bagel_world.training.config import read_recipe
 from bagel_world.training.optim import OptimizerConfig
 from bagel_world.training.parallel import check_shardable
 from bagel_world.training.ranks import Ranks
+from bagel_world.training.stages import Stages
+from bagel_world.types import Action, Episode
+from tests.model.folder import write_folder
 from tests.training.small_run import main
+from tests.training.walks import make_walks
 
 ROOT = Path(__file__).parents[2]
 
 
 def _two(folder: Path, dtype: str, steps: int, **changes: object) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    arguments = ["-m", "tests.training.small_run", str(folder), dtype, str(steps), json.dumps(changes)]
+    _launch("tests.training.small_run", str(folder), dtype, str(steps), json.dumps(changes))
+
+
+def _launch(module: str, *arguments: str) -> None:
+    """Two processes of a module."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", module]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -57,6 +71,35 @@ def test_two_processes_equal_one_and_either_goes_on_from_the_other(tmp_path: Pat
     assert figures[1] == pytest.approx(figures[0], abs=1e-7)
 
 
+def test_the_command_trains_by_two_processes_as_by_one(tmp_path: Path) -> None:
+    walks = make_walks(episodes=4)
+    samples = []
+    for number, (start, end) in enumerate(pairwise(walks.starts.tolist())):
+        actions = tuple(Action(text=word) for word in walks.actions[start + 1 : end])
+        walk = Episode(frames=np.array(walks.frames[start:end]), actions=actions, metadata={"episode_id": f"e{number}"})
+        split = "train" if number else "validation"
+        samples.append(sample_from_episode(walk, source="tests", license="CC0-1.0", split=split, frames=3))
+    write_samples(tmp_path / "samples", samples)
+    mot = {"steps": 12, "batch": 2, "pack": {"tokens": 256}, "validation_packs": 2, "validate_every": 10, "save_every": 5}
+    recipe = {
+        "preset": "tiny",
+        "autoencoder_from": str(write_folder(tmp_path / "tiny")),
+        "samples": [{"folder": str(tmp_path / "samples")}],
+        "run": str(tmp_path / "one"),
+        "workers": 1,
+        "mot": {**mot, "segments": {"vit": False}, "optimizer": {"matrix_rate": 0.0, "rate": 1e-3, "warmup_steps": 1}},
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    _launch("bagel_world", "train", str(path), "--set", f"run={tmp_path / 'two'}")
+    stages = Stages(read_recipe(path), resume=False)
+    vae, tokenizer = stages.autoencoder(), stages.tokenizer()
+    stages.export(stages.mot(vae, tokenizer), vae, tokenizer)
+    one, two = (json.loads((tmp_path / name / "mot.json").read_text(encoding="utf-8")) for name in ("one", "two"))
+    assert two == pytest.approx(one, abs=1e-5)
+    assert load(tmp_path / "two" / "checkpoint").config == load(tmp_path / "one" / "checkpoint").config
+
+
 def test_losses_agree_in_float32_too(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -65,6 +108,11 @@ def test_losses_agree_in_float32_too(tmp_path: Path) -> None:
     torch.testing.assert_close(
         torch.tensor(_losses(tmp_path / "one"))[:, :4], torch.tensor(_losses(tmp_path / "two"))[:, :4], rtol=0, atol=1e-5
     )
+
+
+def test_a_dense_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="one process"):
+        check_shardable(OptimizerConfig(matrix_rate=0.0), lora=False, dense=True)
 
 
 def test_what_needs_whole_matrices_is_refused() -> None:
