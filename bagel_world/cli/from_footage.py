@@ -31,6 +31,7 @@ def from_footage(
     out: Annotated[Path, typer.Argument(help="Folder for the samples; new or empty.")],
     questions: Annotated[int, typer.Option(min=0, help="Short questions and answers: what is ahead, how many, ...")] = 1000,
     thoughts: Annotated[int, typer.Option(min=0, help="Thoughts on the way to a goal, and the next action.")] = 500,
+    foresights: Annotated[int, typer.Option(min=0, help="Thoughts about what an action leads to, as think mode has them.")] = 250,
     judge: Annotated[int, typer.Option(min=0, help="Is the goal reached, yes or no.")] = 250,
     per_picture: Annotated[int, typer.Option(min=1, help="Questions about one picture, at most.")] = 3,
     history: Annotated[
@@ -46,6 +47,7 @@ def from_footage(
     plan = LessonPlan(
         questions=questions,
         thoughts=thoughts,
+        foresights=foresights,
         judge=judge,
         per_picture=per_picture,
         history=history,

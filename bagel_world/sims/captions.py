@@ -57,6 +57,11 @@ WALKING = ("I walk on.", "So I move forward.", "I walk to it.")
 STAYING = ("I am there.", "So I stay.", "I stand in front of it.")
 SEARCHING = ("I turn left to find it.", "So I look left.", "I turn left and look again.")
 
+FORESEEN = ("The {object} will be {side}, {distance} away.", "Then the {object} is {side}, {distance} away.")
+"""How a thought says where something will be after an action."""
+
+LOST = ("The {object} will not be in view.", "Then the {object} is not in view.")
+
 _SIDES = {"left": "to the left", "right": "to the right", "ahead": "ahead"}
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DECISION = re.compile(r"<think>(?P<thought>[^<>]+)</think>(?P<action>[^<>]+)", re.DOTALL)
@@ -131,9 +136,22 @@ def draw_thought(sighting: Sighting, rng: np.random.Generator) -> str:
     return f"{said} {_pick(then, rng).format(side=side)}"
 
 
+def draw_foresight(later: Sighting, rng: np.random.Generator) -> str:
+    """A thought about the picture that an action leads to, without marks: where this object is in it."""
+    side = whereabouts(later)
+    if side == "hidden":
+        return _pick(LOST, rng).format(object=later.name)
+    return _pick(FORESEEN, rng).format(object=later.name, side=_SIDES[side], distance=distance_words(later.distance))
+
+
+def thinking(thought: str) -> str:
+    """A thought in its marks, as the model writes it."""
+    return f"<think>{thought}</think>"
+
+
 def decision(thought: str, action: str) -> str:
     """A thought and the action behind it, as the model writes them."""
-    return f"<think>{thought}</think>{action}"
+    return thinking(thought) + action
 
 
 def read_decision(text: str) -> tuple[str, str] | None:

@@ -25,10 +25,10 @@ from bagel_world.sims.sightings import NEAR, Sighting, sightings
 QUESTIONS = ("ahead", "left", "right", "view", "table", "count", "falling", "body")
 """The kinds of short questions: four about houses, one about turntables, three about drops."""
 
-THOUGHT, JUDGE = "thought", "judge"
+THOUGHT, FORESIGHT, JUDGE = "thought", "foresight", "judge"
 T = TypeVar("T")
 
-KINDS = (*QUESTIONS, THOUGHT, JUDGE)
+KINDS = (*QUESTIONS, THOUGHT, FORESIGHT, JUDGE)
 
 FALL = 0.05
 """Meters that something sinks from a frame to the next while it is falling."""
@@ -44,7 +44,7 @@ class Exercise:
 
     Attributes:
         kind: one of `KINDS`.
-        question: in words; the goal, where a thought is wanted.
+        question: in words; the goal, where a thought is wanted; the action, where it is about what comes next.
         answer: in words; a thought with its marks, and the action behind it.
         group: what is balanced: "answer" or "answer: what it is about"; for a thought where the goal is and what to do.
         mentions: what question and answer give away to somebody who is asked more about the picture.
@@ -66,7 +66,11 @@ def exercises_of(row: Mapping[str, Any], rng: np.random.Generator) -> list[list[
     match str(facts.get("source", "")).rpartition(".")[2]:
         case "House":
             plan = _plan(facts["split"], int(facts["seed"]))
-            return [list(about_house(plan, pose, names, rng)) for pose, names in zip(row["poses"], row["visible"], strict=True)]
+            views = list(zip(row["poses"], row["visible"], strict=True))
+            asked = [list(about_house(plan, pose, names, rng)) for pose, names in views]
+            for exercises, action, (now, then) in zip(asked, row["action_texts"], pairwise(views), strict=False):
+                exercises += about_step(plan, now, action, then, rng)
+            return asked
         case "Turntable":
             name = facts["object"]
             return [[_ask("table", captions.TABLE_QUESTION, name, name)] for _ in row["visible"]]
@@ -104,6 +108,34 @@ def about_house(plan: HousePlan, pose: Sequence[float], visible: Sequence[str], 
     for goal in goals:
         if not (goal.visible and abs(goal.distance - NEAR) < _HAIR):
             yield _judge(goal)
+
+
+def about_step(
+    plan: HousePlan,
+    now: tuple[Sequence[float], Sequence[str]],
+    action: str,
+    then: tuple[Sequence[float], Sequence[str]],
+    rng: np.random.Generator,
+) -> Iterator[Exercise]:
+    """What comes of an action in a house: where one of the things that are seen now will be; nothing where none surely is.
+
+    Args:
+        plan: the house.
+        now: pose, and names of what is visible.
+        action: in words.
+        then: the same after the action.
+        rng: picks the thing and the words.
+    """
+    after = {each.name: each for each in sightings(plan, *then)}
+    seen = [after[each.name] for each in sightings(plan, *now) if each.clear and each.distance <= _FARTHEST]
+    for later in _some([each for each in seen if each.hidden or (each.clear and not each.doubtful)], 1, rng):
+        yield Exercise(
+            kind=FORESIGHT,
+            question=action,
+            answer=captions.thinking(captions.draw_foresight(later, rng)),
+            group=f"{captions.whereabouts(later)}, {action}",
+            mentions=frozenset((later.name,)),
+        )
 
 
 def about_drop(

@@ -18,7 +18,7 @@ from bagel_world.episodes.schema import SCHEMA
 from bagel_world.episodes.shards import read_rows
 from bagel_world.errors import ConfigError
 from bagel_world.sims.captions import THINK_PROMPT
-from bagel_world.sims.exercises import JUDGE, QUESTIONS, THOUGHT, Exercise, exercises_of
+from bagel_world.sims.exercises import FORESIGHT, JUDGE, QUESTIONS, THOUGHT, Exercise, exercises_of
 
 QUESTION_SHARES = {
     "ahead": 0.20, "left": 0.10, "right": 0.10, "view": 0.20, "table": 0.15, "count": 0.10, "falling": 0.05, "body": 0.10,
@@ -39,6 +39,7 @@ class LessonPlan(BaseModel):
 
     questions: int = Field(default=1000, ge=0, description="Short questions with their answers.")
     thoughts: int = Field(default=500, ge=0, description="Thoughts on the way to a goal, with the next action.")
+    foresights: int = Field(default=250, ge=0, description="Thoughts about what an action leads to, before it is painted.")
     judge: int = Field(default=250, ge=0, description="Questions whether a goal is reached.")
     per_picture: int = Field(default=3, ge=1, description="Questions about one picture, at most.")
     history: int = Field(default=0, ge=0, description="Frames and actions before the picture, at most; half have none.")
@@ -170,7 +171,8 @@ def _wanted(offers: Sequence[Lesson], plan: LessonPlan) -> dict[str, int]:
         )
     shares = {kind: 1.0 if plan.even else share for kind, share in QUESTION_SHARES.items() if kind in offered}
     wanted = {kind: round(plan.questions * share / sum(shares.values())) for kind, share in shares.items()}
-    return wanted | {kind: count for kind, count in ((THOUGHT, plan.thoughts), (JUDGE, plan.judge)) if kind in offered}
+    alone = {THOUGHT: plan.thoughts, FORESIGHT: plan.foresights, JUDGE: plan.judge}
+    return wanted | {kind: count for kind, count in alone.items() if kind in offered}
 
 
 def _quotas(account: Account) -> dict[tuple[str, str], int]:

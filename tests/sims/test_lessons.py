@@ -13,8 +13,8 @@ from bagel_world.actions import NAVIGATE_WORDS, action_from_id
 from bagel_world.episodes.schema import encode_png
 from bagel_world.episodes.shards import read_rows, write_shard
 from bagel_world.errors import ConfigError
-from bagel_world.sims.captions import THINK_PROMPT
-from bagel_world.sims.exercises import JUDGE, QUESTIONS, THOUGHT, Exercise
+from bagel_world.sims.captions import THINK_PROMPT, read_whereabouts
+from bagel_world.sims.exercises import FORESIGHT, JUDGE, QUESTIONS, THOUGHT, Exercise
 from bagel_world.sims.lesson_samples import license_of, read_pictures, to_sample
 from bagel_world.sims.lessons import Lesson, LessonPlan, Place, balance, choose, survey
 from bagel_world.sims.plans import draw_plan
@@ -82,7 +82,7 @@ def test_answers_are_balanced_and_no_more_than_wanted(offers: list[Lesson]) -> N
     assert taken[JUDGE, "yes"] == taken[JUDGE, "no"] == 6
     assert sum(n for (kind, _), n in taken.items() if kind == THOUGHT) == 40
     by_kind = Counter(each.kind for lesson in chosen for each in lesson.exercises)
-    assert set(by_kind) == set(account.wanted) == {"ahead", "left", "right", "view", THOUGHT, JUDGE}
+    assert set(by_kind) == set(account.wanted) == {"ahead", "left", "right", "view", THOUGHT, FORESIGHT, JUDGE}
     assert all(by_kind[kind] <= wanted for kind, wanted in account.wanted.items())
     assert account.taken.total() == sum(by_kind.values())
 
@@ -155,6 +155,29 @@ def test_a_thought_begins_with_the_prompt_and_the_walk() -> None:
     assert kinds == [THINK_PROMPT, *shown, "Find the duck.", "<think>The duck is ahead.</think>Stay"]
     assert [each.image for each in sample.images] == [PICTURES[Place(0, 0, frame)] for frame in range(3)]
     assert [each.loss for each in sample.texts] == [False, False, False, False, True]
+
+
+def test_a_foresight_shows_the_picture_again_behind_the_action() -> None:
+    foresight = ask(FORESIGHT, "Look left", "<think>The duck will be ahead.</think>")
+    sample = to_sample(lesson(foresight), PICTURES, license="MIT")
+    kinds = [each.text if each.kind == "text" else (each.vae, each.vit) for each in sample.parts]
+    assert kinds == [THINK_PROMPT, (True, False), "Look left", (False, True), "<think>The duck will be ahead.</think>"]
+    assert [each.loss for each in sample.texts] == [False, False, True]
+
+
+def test_foresights_are_about_the_action_that_was_taken_and_the_view_behind_it(footage: Path, offers: list[Lesson]) -> None:
+    rows = list(read_rows(footage, ("action_texts", "poses", "visible", "metadata")))
+    found = [(each.place, asked) for each in offers for asked in each.exercises if asked.kind == FORESIGHT]
+    assert len(found) > 50
+    for place, asked in found:
+        row = rows[place.row]
+        assert asked.question == row["action_texts"][place.frame]
+        (name,) = asked.mentions
+        plan = draw_plan("train", place.row)
+        after = next(
+            each for each in sightings(plan, row["poses"][place.frame + 1], row["visible"][place.frame + 1]) if each.name == name
+        )
+        assert read_whereabouts(asked.answer) == ("hidden" if after.hidden else after.side)
 
 
 def test_pictures_are_passed_on_byte_by_byte(footage: Path, offers: list[Lesson]) -> None:

@@ -14,7 +14,7 @@ from bagel_world.episodes.schema import encode_png
 from bagel_world.model.checkpoint import packing_rules
 from bagel_world.model.packing import LatentSegment, Segment, TextSegment, VitSegment, pack
 from bagel_world.sims.captions import THINK_PROMPT
-from bagel_world.sims.exercises import THOUGHT, Exercise
+from bagel_world.sims.exercises import FORESIGHT, THOUGHT, Exercise
 from bagel_world.sims.lesson_samples import to_sample
 from bagel_world.sims.lessons import Lesson, Place
 from bagel_world.training.data.encoder import ImageEncoder
@@ -104,6 +104,22 @@ def test_a_lesson_reads_as_what_a_world_is_asked(
     assert said.ids == world.checkpoint.tokenizer.encode(answer)
     assert outline(world, shown) == outline(world, read(world, asked[0]))
     assert len(shown) == 3 + thinks + 2 * len(before)
+
+
+@pytest.mark.parametrize("before", [(), ("Look left", "Move forward")])
+def test_a_foresight_reads_as_what_think_mode_writes_behind(
+    world: BagelWorld, before: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = "<think>The duck will be ahead.</think>"
+    asked: list[Context] = []
+    written = world._written
+    monkeypatch.setattr(world, "_written", lambda contexts, seeds: asked.extend(contexts) or written(contexts, seeds))
+    world.think([walked(world, before).say("Look right")], seeds=[0])
+    *shown, said = trained(world, lesson(FORESIGHT, "Look right", answer, *before))
+    assert isinstance(said, TextSegment)
+    assert said.loss
+    assert said.ids == world.checkpoint.tokenizer.encode(answer)
+    assert outline(world, shown) == outline(world, read(world, asked[0]))
 
 
 def test_the_check_sees_another_question_and_another_picture(world: BagelWorld) -> None:
