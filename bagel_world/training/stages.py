@@ -24,19 +24,16 @@ from bagel_world.training.autoencoder import AutoencoderTrainer
 from bagel_world.training.checkpoint import load_state, part_of
 from bagel_world.training.config import TrainingConfig
 from bagel_world.training.data.batches import WalkBatches
-from bagel_world.training.data.budget import Packer, fits
-from bagel_world.training.data.encoder import ImageEncoder, RememberingEncoder
-from bagel_world.training.data.feeds import Feed, MixedFeed, SampleFeed, WalkFeed, segmenting
+from bagel_world.training.data.feeds import Feed, MixedFeed, SampleFeed, WalkFeed
 from bagel_world.training.data.interleave import WalkSampler
 from bagel_world.training.data.latents import LatentTable
 from bagel_world.training.data.material import gather_pictures, gather_texts
-from bagel_world.training.data.segments import Segmenter
 from bagel_world.training.data.sources import SourceConfig, open_samples
-from bagel_world.training.data.stream import SampleStream
 from bagel_world.training.data.walks import Walks, gather_walks
 from bagel_world.training.data.words import train_tokenizer
 from bagel_world.training.dense import part_experts, tie_experts
 from bagel_world.training.ranks import Ranks
+from bagel_world.training.sample_feed import sample_feed
 from bagel_world.training.trainer import Trainer, scale_inputs
 from bagel_world.training.warm_start import warm_up
 from bagel_world.training.workers import step_threads
@@ -273,22 +270,21 @@ class Stages:
 
     def sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> SampleFeed:
         """Packs of the samples of "train" or "validation"."""
-        mot, rules = self.config.mot, packing_rules(self.shape, tokenizer)
         training = split == "train"
-        undropped = {"text_dropout": 0.0, "vit_dropout": 0.0, "vae_dropout": 0.0}
-        cut = mot.segments if training else mot.segments.model_copy(update=undropped)
-        segmenter = Segmenter(tokenizer, RememberingEncoder(ImageEncoder(vae, self.shape)), rules, cut)
-        stream = SampleStream(
+        # Beside walks, whose slices are made by the threads of the step, packs are always drawn ahead: nobody waits for them.
+        return sample_feed(
             [each.open() for each in self.sources(split)],
-            fits(segmenting(segmenter, writing=mot.text_weight > 0), mot.pack, lambda drawn: drawn.sample.sample_id),
+            self.config.mot,
+            shape=self.shape,
+            vae=vae,
+            tokenizer=tokenizer,
+            packs=self.config.mot.packs if training and self.config.train else None,
+            held_out=not training,
             seed=self.config.seed,
             workers=self.config.loaders if training else 0,
+            ahead=training and (self.config.loaders > 0 or bool(self.config.train)),
             damage=Damage(self.config.skip_damaged),
         )
-        packs = mot.packs if self.config.train else mot.batch
-        # Beside walks, whose slices are made by the threads of the step, packs are always drawn ahead: nobody waits for them.
-        batch, ahead = (packs, self.config.loaders > 0 or bool(self.config.train)) if training else (mot.validation_packs, False)
-        return SampleFeed(Packer(stream, mot.pack), rules, batch=batch, balanced=mot.balance_texts, ahead=ahead)
 
     def averaged(self) -> Checkpoint:
         """The averaged weights of the newest state, whether training has finished or not.
