@@ -37,6 +37,9 @@ class TrainingConfig(BaseModel):
     autoencoder_from: Path | None = Field(
         default=None, description="A checkpoint folder whose finished autoencoder is taken; none is trained."
     )
+    copy_understanding: bool = Field(
+        default=False, description="Begin the generation expert with the weights of the understanding one."
+    )
     train: tuple[WalkSource, ...] = Field(default=(), description="Folder or folders of episodes to learn from.")
     validation: tuple[WalkSource, ...] = Field(
         default=(), description="Folder or folders of episodes to measure on; none of them may appear elsewhere."

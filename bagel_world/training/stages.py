@@ -206,7 +206,7 @@ class Stages:
     def fresh_model(self) -> Bagel:
         """The model before its first step."""
         if self.config.start_from is not None:
-            return self._tied(load(self.config.start_from, device=self.device).bagel)
+            return self._begun(load(self.config.start_from, device=self.device).bagel)
         generator = torch.Generator().manual_seed(self.config.seed)
         bagel = Bagel(self.shape)
         bagel.initialize(generator)
@@ -215,11 +215,14 @@ class Stages:
         if self.warm is not None:
             left = warm_up(bagel, self.tokenizer(), self.warm)
             _LOG.info("%s has no weights for: %s", self.config.warm_start, ", ".join(left) or "nothing")
-        return self._tied(bagel)
+        return self._begun(bagel)
 
-    def _tied(self, bagel: Bagel) -> Bagel:
-        if self.config.mot.dense:
+    def _begun(self, bagel: Bagel) -> Bagel:
+        """The model with its experts as training begins: as they are, equal, or one."""
+        if self.config.mot.dense or self.config.copy_understanding:
             tie_experts(bagel)
+        if self.config.copy_understanding and not self.config.mot.dense:
+            part_experts(bagel)
         return bagel
 
     def trainer(

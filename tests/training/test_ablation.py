@@ -14,8 +14,9 @@ from bagel_world.errors import ConfigError, TrainingError
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import load
 from bagel_world.training.ablation import read_ablations, recipes_of, run_ablations, table_of
-from bagel_world.training.config import TrainingConfig
+from bagel_world.training.config import TrainingConfig, read_recipe
 from bagel_world.training.dense import part_experts, tie_experts
+from bagel_world.training.stages import Stages
 from bagel_world.types import Action, Episode
 from tests.model.folder import write_folder
 from tests.training.walks import make_config, make_walks
@@ -77,6 +78,14 @@ def test_a_dense_model_is_written_with_two_equal_experts(plan: Path) -> None:
     assert weights.keys() == other.keys()
     assert torch.equal(weights[f"{LAYERS}understand.q.weight"], weights[f"{LAYERS}generate.q.weight"])
     assert not torch.equal(other[f"{LAYERS}understand.q.weight"], other[f"{LAYERS}generate.q.weight"])
+
+
+def test_the_generation_expert_can_begin_as_the_understanding_one(plan: Path) -> None:
+    recipe = read_recipe(read_ablations(plan).recipe, ["copy_understanding=true", f"run={plan.parent / 'copied'}"])
+    weights = dict(Stages(recipe, resume=False).fresh_model().named_parameters())
+    one, other = (weights[f"{LAYERS}{expert}.q.weight"] for expert in ("understand", "generate"))
+    assert one is not other
+    assert torch.equal(one, other)
 
 
 def test_tied_experts_are_one_set_of_weights_until_they_are_parted() -> None:
