@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from torch import Tensor
 from bagel_world.errors import TrainingError
 from bagel_world.model.vae import Vae
 from bagel_world.perception import Perception, map_distance
-from bagel_world.training.checkpoint import load_run, save_run
+from bagel_world.training.checkpoint import load_facts, load_run, save_run
 from bagel_world.training.data.walks import Walks, as_pixels
 from bagel_world.training.ema import Ema
+from bagel_world.training.guard import EXPLOSION, EXPLOSION_RULE, LossGuard
 from bagel_world.training.losses import charbonnier, edge_loss, kl_loss, texture_loss
 from bagel_world.training.metrics import RunLog, gradient_energy, psnr
 from bagel_world.training.normalization import fold_normalization
@@ -55,6 +57,7 @@ class AutoencoderConfig(BaseModel):
     Never after the last step: the zero padding at the borders shifts with the latents, and the steps after heal that.
     """
     decoder_only_from: float = Field(default=1.0, ge=0, le=1, description="Share of the steps after which the encoder stays.")
+    explosion: float | None = Field(default=EXPLOSION, gt=1, description=EXPLOSION_RULE)
     statistics_frames: int = Field(default=512, gt=0, description="Training frames from which mean and variance are taken.")
     validation_frames: int = Field(default=192, gt=0)
     validate_every: int = Field(default=250, gt=0)
@@ -115,6 +118,7 @@ class AutoencoderTrainer:
         self.ema = Ema(vae, config.ema_decay)
         run.mkdir(parents=True, exist_ok=True)
         self._log = RunLog(run / "log.jsonl")
+        self._guard = LossGuard(run, config.explosion)
         self._progress = progress
 
     def train(self) -> dict[str, float]:
@@ -124,12 +128,9 @@ class AutoencoderTrainer:
         while self.step < self.config.steps:
             if self.step == self._encoder_ends:
                 self._settle_encoder()
-            losses = self._workers.backward(parameters, self._losses, self._batch())
-            if not np.isfinite(losses["loss"]):
-                raise TrainingError(
-                    f"The loss of step {self.step} is {losses['loss']}. Resume with a lower learning rate "
-                    "(optimizer.rate, optimizer.matrix_rate)."
-                )
+            slices = self._batch()
+            losses = self._workers.backward(parameters, self._losses, slices)
+            self._guard.check(self.step, losses["loss"], partial(_tensors, slices))
             losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
             self.ema.update()
             self.step += 1
@@ -250,16 +251,23 @@ class AutoencoderTrainer:
 
     def save(self) -> Path:
         """Write the state of the run."""
-        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, {"seed": self._seed})
+        facts = {"seed": self._seed, "guard": self._guard.state()}
+        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts)
 
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""
         step = load_run(self.run, self._named, self.ema, self._optimizer)
         if step is None:
             return False
+        self._guard.restore(load_facts(self.run).get("guard", {}))
         self.step = step
         self._log.cut(self.step)
         return True
+
+
+def _tensors(slices: Sequence[_Slice]) -> dict[str, Tensor]:
+    """Everything in the slices of a step, to look at what went wrong."""
+    return {f"{place}/{name}": getattr(each, name) for place, each in enumerate(slices) for name in ("pixels", "noise")}
 
 
 def _loaded_perception(device: torch.device) -> Perception:

@@ -10,16 +10,15 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from safetensors.torch import save_file
 from torch import Tensor
 
-from bagel_world.errors import TrainingError
 from bagel_world.model.attention import Plan
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.mot import Wanted
@@ -33,6 +32,7 @@ from bagel_world.training.data.feeds import Feed, Slice
 from bagel_world.training.data.interleave import WalkConfig
 from bagel_world.training.data.segments import SegmentConfig
 from bagel_world.training.ema import Ema
+from bagel_world.training.guard import EXPLOSION, EXPLOSION_RULE, LossGuard
 from bagel_world.training.lora import LoraConfig, add_lora
 from bagel_world.training.losses import text_loss, velocity_loss
 from bagel_world.training.metrics import Pace, RunLog
@@ -72,6 +72,7 @@ class MotConfig(BaseModel):
     dense: bool = Field(default=False, description="One set of weights in place of two experts: a dense model to compare with.")
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    explosion: float | None = Field(default=EXPLOSION, gt=1, description=EXPLOSION_RULE)
     validation_windows: int = Field(default=64, gt=0, description="Windows of walks that are measured on.")
     validation_packs: int = Field(default=8, gt=0, description="Packs of samples that are measured on.")
     validate_every: int = Field(default=200, gt=0)
@@ -169,6 +170,7 @@ class Trainer:
         self._preview = preview if ranks is None else None
         run.mkdir(parents=True, exist_ok=True)
         self._log = RunLog(run / "log.jsonl")
+        self._guard = LossGuard(run, config.explosion, rank=None if ranks is None else ranks.rank)
         self.pace = Pace()
 
     def train(self) -> dict[str, float]:
@@ -188,8 +190,7 @@ class Trainer:
             self._drop(self.step)
             losses = self._workers.backward(parameters, self._losses, slices)
             self.pace.learned()
-            if not np.isfinite(losses["loss"]):
-                raise self._diverged(losses["loss"], slices)
+            self._guard.check(self.step, losses["loss"], partial(_tensors, slices))
             losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
             self.ema.update()
             tokens, flop = losses.pop("tokens"), losses.pop("flop")
@@ -271,19 +272,9 @@ class Trainer:
         """Compiled layers as they were written: what is measured has other shapes. Without any, the compiler is not loaded."""
         return torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
 
-    def _diverged(self, loss: float, slices: Sequence[Slice]) -> TrainingError:
-        mine = "" if self.ranks is None else f"-rank{self.ranks.rank}"
-        path = self.run / f"diverged-{self.step:08d}{mine}.safetensors"
-        tensors = {f"{place}/{name}": each for place, make in enumerate(slices) for name, each in make().tensors().items()}
-        save_file(tensors, str(path))
-        return TrainingError(
-            f"The loss of step {self.step} is {loss}. Its batch was saved to {path}. "
-            "Resume with a lower learning rate (optimizer.rate, optimizer.matrix_rate)."
-        )
-
     def save(self) -> Path:
         """Write the state of the run."""
-        facts = {"feed": self._feed.position()}
+        facts = {"feed": self._feed.position(), "guard": self._guard.state()}
         return save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks)
 
     def resume(self) -> bool:
@@ -291,7 +282,9 @@ class Trainer:
         step = load_run(self.run, self._named, self.ema, self._optimizer, self.ranks)
         if step is None:
             return False
-        self._feed.restore(load_facts(self.run).get("feed", {}))
+        facts = load_facts(self.run)
+        self._feed.restore(facts.get("feed", {}))
+        self._guard.restore(facts.get("guard", {}))
         self.step = step
         if self._leads:
             self._log.cut(self.step)
@@ -333,6 +326,11 @@ def pack_losses(
         losses["text"] = text_share * text_loss(logits, packed.labels, weights)
         loss = loss + config.text_weight * losses["text"]
     return {**losses, "loss": loss}
+
+
+def _tensors(slices: Sequence[Slice]) -> dict[str, Tensor]:
+    """Everything in the slices of a step, to look at what went wrong."""
+    return {f"{place}/{name}": each for place, make in enumerate(slices) for name, each in make().tensors().items()}
 
 
 def taught_parts(config: MotConfig, *, shown: bool) -> tuple[str, ...]:

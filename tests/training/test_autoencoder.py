@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bagel_world.errors import TrainingError
 from bagel_world.model.config import preset
@@ -69,6 +70,23 @@ def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
     assert resumed.train() == figures
     for name, parameter in whole.vae.named_parameters():
         assert torch.equal(parameter, dict(resumed.vae.named_parameters())[name]), name
+
+
+@pytest.mark.parametrize(("factor", "found"), [(1e4, "more than 10 times its lowest running mean"), (float("nan"), "got nan")])
+def test_a_loss_that_explodes_stops_and_keeps_the_batch(tmp_path: Path, factor: float, found: str) -> None:
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"steps": 40, "validate_every": 1000, "normalize_at": ()}))
+
+    def break_it(step: int, steps: int, losses: dict[str, float]) -> None:
+        del steps, losses
+        if step == 3:
+            with torch.no_grad():
+                trainer.vae.decoder.conv_out.weight.mul_(factor)
+
+    trainer._progress = break_it
+    with pytest.raises(TrainingError, match=found):
+        trainer.train()
+    kept = load_file(tmp_path / f"diverged-{trainer.step:08d}.safetensors")
+    assert torch.equal(kept["1/pixels"], trainer._batch()[1].pixels)
 
 
 def test_latents_are_normalized_on_the_way(tmp_path: Path) -> None:

@@ -83,10 +83,23 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> N
     trainer = _trainer(tmp_path)
     with torch.no_grad():
         trainer.bagel.latent_out.bias.fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"loss of step 0 is nan.*diverged-00000000"):
+    with pytest.raises(TrainingError, match=r"got nan in step 0.*diverged-00000000"):
         trainer.train()
     kept = load_file(tmp_path / "run" / "diverged-00000000.safetensors")
     assert torch.equal(kept["1/targets"], trainer._feed.slices(0)[1]().targets)
+
+
+def test_an_absurd_learning_rate_stops_with_a_finite_loss_and_the_batch(tmp_path: Path) -> None:
+    optimizer = OptimizerConfig(warmup_steps=10, schedule="constant", rate=3.0, matrix_rate=3.0)
+    config = CONFIG.model_copy(update={"steps": 200, "save_every": 1000, "validate_every": 1000, "optimizer": optimizer})
+    trainer = _trainer(tmp_path, config)
+    with pytest.raises(TrainingError, match=r"more than 10 times its lowest running mean.*lower learning rate"):
+        trainer.train()
+    kept = load_file(tmp_path / "run" / f"diverged-{trainer.step:08d}.safetensors")
+    assert torch.equal(kept["0/targets"], trainer._feed.slices(trainer.step)[0]().targets)
+    allowed = _trainer(tmp_path / "allowed", config.model_copy(update={"explosion": None, "steps": trainer.step + 1}))
+    allowed.train()
+    assert allowed.step == trainer.step + 1
 
 
 def test_what_dynamics_do_not_need_stays_as_it_was(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bagel_world.errors import TrainingError
+from bagel_world.training.guard import LossGuard
+
+
+def _kept() -> dict[str, torch.Tensor]:
+    return {"0/targets": torch.arange(3.0)}
+
+
+def _check_all(guard: LossGuard, losses: list[float], first: int = 0) -> None:
+    for step, loss in enumerate(losses, first):
+        guard.check(step, loss, _kept)
+
+
+def test_a_loss_that_stays_above_ten_times_its_best_mean_stops_after_twenty_steps(tmp_path: Path) -> None:
+    guard = LossGuard(tmp_path, 10.0)
+    _check_all(guard, [2.0] + [1.0] * 200 + [11.0] * 19)
+    with pytest.raises(TrainingError, match=r"got 11 in step 220.*more than 10 times.*diverged-00000220.*after step 201 "):
+        guard.check(220, 11.0, _kept)
+    assert torch.equal(load_file(tmp_path / "diverged-00000220.safetensors")["0/targets"], torch.arange(3.0))
+
+
+def test_a_slow_rise_is_measured_by_the_best_mean_and_not_by_the_last(tmp_path: Path) -> None:
+    guard = LossGuard(tmp_path, 10.0)
+    rise = [1.01**step for step in range(1000)]
+    with pytest.raises(TrainingError, match=r"in step 25\d:"):
+        _check_all(guard, rise)
+
+
+def test_single_bad_batches_and_a_loss_that_falls_pass(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    guard = LossGuard(tmp_path, 10.0)
+    falling = 0.05 + 2.0 * np.exp(-np.arange(5000) / 300)
+    noisy = falling * np.exp(0.8 * rng.standard_normal(5000))
+    noisy[::100] *= 1000
+    _check_all(guard, noisy.tolist())
+    _check_all(guard, [1e6] * 19, first=5000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_steps_that_teach_nothing_are_no_measure(tmp_path: Path) -> None:
+    _check_all(LossGuard(tmp_path, 10.0), [0.0] + [1.0] * 50)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_switched_off_only_losses_that_are_no_numbers_stop(tmp_path: Path, loss: float) -> None:
+    guard = LossGuard(tmp_path, None, rank=3)
+    _check_all(guard, [1.0] * 10 + [1e30] * 100)
+    with pytest.raises(TrainingError, match=r"finite loss, got (nan|inf) in step 110.*diverged-00000110-rank3"):
+        guard.check(110, loss, _kept)
+
+
+def test_it_goes_on_from_its_state_as_if_never_stopped(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    losses = [*rng.uniform(0.1, 1.0, 90).tolist(), *[50.0] * 10]
+    whole, stopped, resumed = (LossGuard(tmp_path, 10.0) for _ in range(3))
+    _check_all(whole, losses)
+    _check_all(stopped, losses[:93])
+    resumed.restore(json.loads(json.dumps(stopped.state())))
+    _check_all(resumed, losses[93:], first=93)
+    assert resumed.state() == whole.state()
+    assert whole.state()["above"] == 10
