@@ -257,11 +257,11 @@ class AutoencoderTrainer:
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""
         step = load_run(self.run, self._named, self.ema, self._optimizer)
+        self._log.cut(step or 0)
         if step is None:
             return False
         self._guard.restore(load_facts(self.run).get("guard", {}))
         self.step = step
-        self._log.cut(self.step)
         return True
 
 

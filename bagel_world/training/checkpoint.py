@@ -25,6 +25,7 @@ from bagel_world.training.optim import Optimizer
 from bagel_world.training.ranks import Ranks
 
 _PREFIX = "state-"
+_UNFINISHED = ".unfinished-state-"
 
 
 def save_run(
@@ -74,12 +75,13 @@ def save_state(
         TrainingError: it could not be written; earlier states are untouched.
     """
     final = run / f"{_PREFIX}{step:08d}"
-    unfinished = run / f".unfinished-{final.name}"
+    unfinished = run / f"{_UNFINISHED}{step:08d}"
     files = 1 if ranks is None else ranks.count
     leads = ranks is None or ranks.leads
     with _together(run, step, unfinished, ranks):
         if leads:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            for left in run.glob(f"{_UNFINISHED}*"):  # by a process that was killed while it saved
+                shutil.rmtree(left, ignore_errors=True)
             unfinished.mkdir(parents=True)
     with _together(run, step, unfinished, ranks):
         own = {name: tensor.contiguous() for name, tensor in tensors.items() if leads or tensor.ndim}

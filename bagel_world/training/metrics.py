@@ -123,6 +123,7 @@ class RunLog:
         return rows
 
     def cut(self, step: int) -> None:
-        """Forget what was written after this step: a resumed run writes it again."""
-        rows = [row for row in self.rows() if row["step"] <= step]
-        replace_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        """Forget what was written after this step, and final rows: a resumed run writes them again."""
+        if self.path.is_file():
+            rows = [row for row in self.rows() if row["step"] <= step and not row.get("final")]
+            replace_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -164,7 +164,9 @@ class Stages:
         learned = train_tokenizer(
             [*actions, *self.config.texts, *gather_texts(self.config.samples)], self.shape.llm_config.vocab_size
         )
-        learned.to_folder(folder)
+        unfinished = folder.with_name(f".unfinished-{folder.name}")
+        learned.to_folder(unfinished)
+        unfinished.replace(folder)
         return learned
 
     def mot(self, vae: Vae, tokenizer: Tokenizer, progress: Progress | None = None, preview: Preview | None = None) -> Bagel:

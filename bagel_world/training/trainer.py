@@ -237,14 +237,14 @@ class Trainer:
             figures = self.validate()
             self._write(**figures)
             _LOG.info("step %d: %s", self.step, {name: round(value, 4) for name, value in figures.items()})
-        if self.step % config.save_every == 0:
-            self.save()
         if self._preview is not None and self.step % config.preview_every == 0:
             self.ema.swap()
             with self._eager():
                 figures = self._preview(self.step, self.bagel)
             self.ema.swap()
             self._write(**figures)
+        if self.step % config.save_every == 0:  # after all else that belongs to the step: a resumed run begins with the next
+            self.save()
         if self.progress is not None:
             self.progress(self.step, config.steps, {**losses, **self.pace.figures()})
 
@@ -280,14 +280,14 @@ class Trainer:
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""
         step = load_run(self.run, self._named, self.ema, self._optimizer, self.ranks)
+        if self._leads:
+            self._log.cut(step or 0)
         if step is None:
             return False
         facts = load_facts(self.run)
         self._feed.restore(facts.get("feed", {}))
         self._guard.restore(facts.get("guard", {}))
         self.step = step
-        if self._leads:
-            self._log.cut(self.step)
         return True
 
 

@@ -48,6 +48,15 @@ def test_a_full_disk_keeps_the_last_good_state(tmp_path: Path, monkeypatch: pyte
     assert [path.name for path in tmp_path.iterdir()] == ["state-00000001"]
 
 
+def test_what_a_killed_save_left_is_swept_away_by_the_next(tmp_path: Path) -> None:
+    left = tmp_path / ".unfinished-state-00000003"
+    left.mkdir()
+    (left / "tensors.safetensors").write_bytes(b"half")
+    assert load_state(tmp_path) is None
+    save_state(tmp_path, 4, {"x": torch.ones(1)}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["state-00000004"]
+
+
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     folder = save_state(tmp_path, 4, {"x": torch.ones(1)}, {})
     (folder / "tensors.safetensors").write_bytes(b"nothing")

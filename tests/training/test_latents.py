@@ -3,9 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 import torch
 
 from bagel_world.model.packing import to_tokens
+from bagel_world.training.data import latents
 from bagel_world.training.data.latents import LatentTable
 from tests.training.walks import make_latents, make_vae, make_walks
 
@@ -32,3 +35,22 @@ def test_latents_are_kept_on_disk_until_the_autoencoder_changes(tmp_path: Path) 
         other.encoder.conv_in.bias.add_(1.0)
     LatentTable(make_walks(), other, patch=2, cache=tmp_path)
     assert np.load(tmp_path / "known.npy").sum() == 0
+
+
+def test_a_filling_that_was_stopped_goes_on_in_the_same_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latents, "_BATCH", 5)
+    asked: list[list[int]] = []
+    encode = LatentTable._encode
+
+    def note(self: LatentTable, places: npt.NDArray[np.int64], *, mirrored: bool) -> None:
+        asked.append(places.tolist())
+        encode(self, places, mirrored=mirrored)
+
+    monkeypatch.setattr(LatentTable, "_encode", note)
+    make_latents(tmp_path / "whole").fill()
+    whole = asked.copy()
+    stopped = make_latents(tmp_path / "stopped")
+    encode(stopped, np.arange(7), mirrored=False)
+    asked.clear()
+    stopped.fill()
+    assert asked == whole[1:]

@@ -29,3 +29,8 @@ def test_log_is_cut_back_to_a_step_and_survives_half_a_line(tmp_path: Path) -> N
         file.write('{"step": 4')
     log.cut(20)
     assert log.rows() == [{"step": 10, "loss": 1.0}, {"step": 20, "loss": 2.0}]
+    log.write(20, final=True, psnr=30.0)
+    log.cut(20)
+    assert log.rows() == [{"step": 10, "loss": 1.0}, {"step": 20, "loss": 2.0}]
+    log.cut(0)
+    assert log.rows() == []

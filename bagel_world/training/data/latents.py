@@ -54,10 +54,12 @@ class LatentTable:
 
     def fill(self) -> None:
         """Encode whatever is not there yet: processes that draw windows later then find everything in the file."""
+        places = np.arange(len(self.walks.frames))
         for mirrored in (False, True):
-            missing = np.flatnonzero(~self._known[int(mirrored)])
-            for part in np.array_split(missing, -(-len(missing) // _BATCH)) if len(missing) else ():
-                self._encode(part, mirrored=mirrored)
+            # The same parts every time: a run that is stopped here goes on with the latents it would have had.
+            for part in np.array_split(places, -(-len(places) // _BATCH)):
+                if not self._known[int(mirrored), part].all():
+                    self._encode(part, mirrored=mirrored)
 
     def window(self, start: int, length: int, *, mirrored: bool) -> Tensor:
         """Latent tokens of consecutive frames: float32, shape (length, tokens, latent size)."""
