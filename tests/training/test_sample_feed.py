@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.samples import ImagePart, Sample, TextPart
 from bagel_world.errors import RecordingError, TrainingError
+from bagel_world.images import ResizeRule
+from bagel_world.model.attention import Backend
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import packing_rules
-from bagel_world.model.packing import pack
+from bagel_world.model.packing import LatentSegment, pack
 from bagel_world.training.checkpoint import load_facts
 from bagel_world.training.data.budget import PackConfig, Packer, fits
 from bagel_world.training.data.encoder import ImageEncoder
@@ -126,6 +129,30 @@ def test_one_large_pack_has_the_loss_of_its_samples() -> None:
     velocity, text = singles(bagel, samples, balanced=False)
     assert found["velocity"].item() == pytest.approx(velocity, rel=1e-5)
     assert found["text"].item() == pytest.approx(text, rel=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["sdpa", "padded", "visible"])
+@torch.no_grad()
+def test_pictures_keep_their_own_sizes_and_a_pack_of_them_has_the_loss_of_each_alone(backend: Backend) -> None:
+    transforms = SHAPE.world.transforms.model_copy(update={"vae": ResizeRule(max_side=32, min_side=16, stride=16)})
+    segmenter = Segmenter(TOKENIZER, ImageEncoder(make_vae(), SHAPE, transforms=transforms), RULES, SegmentConfig(vae_dropout=0))
+    sizes = {(32, 32): (2, 2), (16, 16): (1, 1), (32, 16): (1, 2), (16, 32): (2, 1)}  # (width, height): (rows, columns)
+    samples = []
+    for number, size in enumerate(sizes):
+        shown, painted = (ImagePart(image=picture(2 * number + each, size), vae=True, target=True) for each in range(2))
+        says = (TextPart(text="Stay", role="action"), TextPart(text="Done." * (number + 1), role="answer", loss=True))
+        sample = Sample(sample_id=f"{size}", source="tests", license="CC0-1.0", parts=(shown, says[0], painted, says[1]))
+        samples.append(segmenter(sample, np.random.default_rng(number)))
+    bagel = make_model()
+    packed, targets = pack([each.segments for each in samples], RULES), torch.cat([each.targets for each in samples])
+    found = pack_losses(bagel, packed, targets, CONFIG, bagel.plan(packed, backend=backend))
+    velocity, text = singles(bagel, samples, balanced=False)
+    assert found["velocity"].item() == pytest.approx(velocity, rel=1e-5)
+    assert found["text"].item() == pytest.approx(text, rel=1e-5)
+    latents = [[each for each in sample.segments if isinstance(each, LatentSegment)] for sample in samples]
+    assert [{each.grid for each in sample} for sample in latents] == [{grid} for grid in sizes.values()]
+    alone = [pack([each.segments], RULES).latents for each in samples]
+    assert torch.equal(packed.latents, torch.cat(alone)), "nothing is padded, nothing depends on the neighbors"
 
 
 @pytest.mark.parametrize("stopped_at", [5, 10])
