@@ -12,11 +12,11 @@ _KEPT = 20
 
 
 class Damage:
-    """Counts damaged samples by source.
+    """Damaged samples by source; one that comes again, in the next epoch, is none more.
 
     Attributes:
         limit: how many may be skipped; one more raises.
-        counts: damaged samples by source.
+        places: where in their sources they are, by source.
         messages: what was wrong with the first of them.
     """
 
@@ -24,21 +24,24 @@ class Damage:
         if limit < 0:
             raise ConfigError(f"Expected a number of damaged samples to skip of at least 0, got {limit!r}.")
         self.limit = limit
-        self.counts: dict[str, int] = {}
+        self.places: dict[str, set[int]] = {}
         self.messages: list[str] = []
 
     @property
     def total(self) -> int:
         """Damaged samples of all sources."""
-        return sum(self.counts.values())
+        return sum(map(len, self.places.values()))
 
-    def note(self, source: str, error: Exception) -> None:
-        """Count one more.
+    def note(self, source: str, place: int, error: Exception) -> None:
+        """Count the sample at this place of a source, if it has not been before.
 
         Raises:
             RecordingError: that is more than the limit.
         """
-        self.counts[source] = self.counts.get(source, 0) + 1
+        known = self.places.setdefault(source, set())
+        if place in known:
+            return
+        known.add(place)
         if len(self.messages) < _KEPT:
             self.messages.append(str(error))
         _LOG.warning("skipped a damaged sample of %s (%d so far, %d allowed): %s", source, self.total, self.limit, error)

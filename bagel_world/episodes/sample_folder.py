@@ -103,7 +103,7 @@ class SampleFolder(Sequence[Sample]):
             except RecordingError as error:
                 if damage is None:
                     raise
-                damage.note(self.folder.name, error)
+                damage.note(self.folder.name, place, error)
                 continue
             yield sample
 

@@ -100,7 +100,8 @@ class Stages:
         """Decoded footage of "train" or "validation"; without any, the pictures of samples at the size of the world's frames."""
         cache = self.config.run / "cache" / split
         if not self.config.train:
-            return gather_pictures(self.sources(split), self.shape.world.frame_size, cache)
+            damage = Damage(self.config.skip_damaged)
+            return gather_pictures(self.sources(split), self.shape.world.frame_size, cache, damage=damage)
         return gather_walks(self.config.train if split == "train" else self.config.validation, cache)
 
     def sources(self, split: str) -> tuple[SourceConfig, ...]:

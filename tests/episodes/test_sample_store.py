@@ -175,7 +175,7 @@ def test_a_damaged_shard_keeps_its_places_and_is_skipped(tmp_path: Path, break_i
         list(folder.read())
     damage = Damage(3)
     assert list(folder.read(damage)) == samples[:3] + samples[6:]
-    assert damage.counts == {tmp_path.name: 3}
+    assert damage.places == {tmp_path.name: {3, 4, 5}}
     assert all("samples-00001.parquet" in message for message in damage.messages)
     with pytest.raises(RecordingError, match="3 samples are damaged, 2 may be skipped"):
         list(folder.read(Damage(2)))

@@ -359,5 +359,5 @@ def test_a_damaged_row_is_skipped_by_a_stream(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([EDITS, {**EDITS, "image_list": [b"x"] * 4}]), tmp_path / "a.parquet")
     stream = SampleStream([SourceConfig(folder=tmp_path, name="film").open()], same, damage=Damage(10))
     assert {each.place for each in islice(stream, 5)} == {0}
-    assert stream.damage.counts["film"] in (4, 5)
+    assert stream.damage.places == {"film": {1}}
     assert isinstance(next(stream).sample.parts[0], ImagePart)

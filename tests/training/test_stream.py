@@ -237,11 +237,16 @@ def test_order_and_choice_are_functions_of_the_number() -> None:
 @pytest.mark.parametrize("workers", [0, 3])
 def test_damaged_samples_are_counted_and_skipped(workers: int) -> None:
     sources = [Source.of(Broken(6, {1, 4}), name="film")]
-    stream = SampleStream(sources, same, workers=workers, damage=Damage(4))
-    found = take(stream, 8)
-    assert sorted(each[3] for each in found) == sorted([0, 2, 3, 5] * 2)
-    assert stream.damage.counts["film"] in (3, 4)  # the last one may lie behind the last good sample
-    assert stream.position()["damaged"] == stream.damage.counts
+    stream = SampleStream(sources, same, workers=workers, damage=Damage(2))
+    found = take(stream, 40)
+    assert sorted(each[3] for each in found) == sorted([0, 2, 3, 5] * 10), "what is damaged in ten epochs is damaged once"
+    assert stream.damage.places == {"film": {1, 4}}
+    position = json.loads(json.dumps(stream.position()))
+    assert position["damaged"] == {"film": [1, 4]}
+    resumed = SampleStream(sources, same, damage=Damage(2))
+    resumed.restore(position)
+    assert resumed.damage.places == stream.damage.places
+    assert take(resumed, 8) == take(stream, 8)
     stream.close()
 
 
@@ -249,6 +254,15 @@ def test_too_much_damage_ends_with_a_sentence() -> None:
     stream = SampleStream([Source.of(Broken(4, {0, 1, 2, 3}), name="film")], same, damage=Damage(2))
     with pytest.raises(RecordingError, match="3 samples are damaged, 2 may be skipped"):
         next(stream)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_nothing_but_damage_ends_whatever_may_be_skipped(workers: int) -> None:
+    sources = [Source.of(Broken(count, set(range(count))), name=f"film-{count}") for count in (3, 4)]
+    with pytest.raises(RecordingError, match="all 7 are damaged"):
+        next(SampleStream(sources, same, workers=workers, damage=Damage(99)))
+    good = make_sources([4])
+    assert {each[1] for each in take(SampleStream([*sources, *good], same, damage=Damage(99)), 20)} == {good[0].name}
 
 
 @quick

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.samples import ImagePart, Sample, TextPart
 from bagel_world.errors import BagelWorldError, TrainingError
 from bagel_world.files import replace_text, replacing
@@ -21,20 +22,26 @@ from bagel_world.types import Frame
 
 _LOG = logging.getLogger(__name__)
 
+Made = TypeVar("Made")
+
 MOST_SAMPLES = 20_000
 """Samples that are looked at, from all over the sources: enough for an autoencoder and a vocabulary."""
 
 
-def gather_pictures(sources: Sequence[SourceConfig], size: tuple[int, int], cache: Path, *, most: int = MOST_SAMPLES) -> Walks:
+def gather_pictures(
+    sources: Sequence[SourceConfig], size: tuple[int, int], cache: Path, *, damage: Damage, most: int = MOST_SAMPLES
+) -> Walks:
     """The pictures of samples at one size, every sample a walk; decoded into `cache` the first time.
 
     Args:
         sources: where the samples come from.
         size: (height, width) that pictures are cropped and resized to.
         cache: folder for the file.
+        damage: counts damaged samples, which are skipped up to its limit: better now than when the autoencoder is finished.
         most: samples that are used.
 
     Raises:
+        RecordingError: more samples are damaged than may be skipped.
         TrainingError: there are no pictures, or the cache cannot be written.
     """
     key: dict[str, Any] = {"sources": [each.model_dump(mode="json") for each in sources], "size": list(size), "most": most}
@@ -44,7 +51,7 @@ def gather_pictures(sources: Sequence[SourceConfig], size: tuple[int, int], cach
     facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() and frames_path.is_file() else {}
     if facts.get("key") != key:
         _LOG.info("decoding the pictures of %s into %s", ", ".join(each.name for each in opened), cache)
-        frames, facts = _decode(opened, size, most)
+        frames, facts = _decode(opened, size, most, damage)
         try:
             with replacing(frames_path) as file:
                 np.save(file, np.stack(frames))
@@ -59,35 +66,40 @@ def gather_pictures(sources: Sequence[SourceConfig], size: tuple[int, int], cach
 
 def gather_texts(sources: Sequence[SourceConfig], *, most: int = MOST_SAMPLES) -> list[str]:
     """The texts of samples, each once, in order of first appearance."""
-    samples = spread_samples([each.open() for each in sources], most)
-    return list(dict.fromkeys(part.text for sample in samples for part in sample.texts))
+    found = spread_samples([each.open() for each in sources], most, _texts, Damage(most))  # the trainer is who counts
+    return list(dict.fromkeys(text for texts in found for text in texts))
 
 
-def spread_samples(sources: Sequence[Source], most: int) -> Iterator[Sample]:
-    """At most so many samples in all, evenly from all over every source; damaged ones are left out.
+def spread_samples(sources: Sequence[Source], most: int, prepare: Callable[[Sample], Made], damage: Damage) -> Iterator[Made]:
+    """What `prepare` makes of at most so many samples in all, evenly from all over every source; the same every time.
 
-    The same every time. The trainer itself counts damage; here one sample more or less does not matter.
+    Raises:
+        RecordingError: more samples are damaged than may be skipped.
     """
     total = sum(source.count for source in sources)
     for source in sources:
         count = max(1, min(source.count, most * source.count // total))
         for place in np.linspace(0, source.count - 1, count).astype(np.int64).tolist():
             try:
-                yield source.read(place, np.random.default_rng(place))
+                made = prepare(source.read(place, np.random.default_rng(place)))
             except BagelWorldError as error:
-                _LOG.warning("left out a damaged sample of %s: %s", source.name, error)
+                damage.note(source.name, place, error)
+                continue
+            yield made
 
 
-def _decode(sources: Sequence[Source], size: tuple[int, int], most: int) -> tuple[list[Frame], dict[str, Any]]:
+def _texts(sample: Sample) -> list[str]:
+    return [part.text for part in sample.texts]
+
+
+def _decode(sources: Sequence[Source], size: tuple[int, int], most: int, damage: Damage) -> tuple[list[Frame], dict[str, Any]]:
+    def decode(sample: Sample) -> tuple[Sample, list[Frame]]:
+        return sample, [_at_size(part.frame(), size) for part in sample.images]
+
     frames: list[Frame] = []
     starts, actions = [0], []
-    for sample in spread_samples(sources, most):
+    for sample, pictures in spread_samples(sources, most, decode, damage):
         words: list[str] = []
-        try:
-            pictures = [_at_size(part.frame(), size) for part in sample.images]
-        except BagelWorldError as error:
-            _LOG.warning("left out a damaged sample of %s: %s", sample.source, error)
-            continue
         for part in sample.parts:
             if isinstance(part, ImagePart):
                 actions.append(" ".join(words) if len(actions) > starts[-1] else "")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.samples import Sample
-from bagel_world.errors import BagelWorldError, ConfigError, TrainingError
+from bagel_world.errors import BagelWorldError, ConfigError, RecordingError, TrainingError
 from bagel_world.training.data.order import Choice, Order
 from bagel_world.training.data.sources import Source
 
@@ -63,7 +63,7 @@ class Position(BaseModel):
     draws: int = Field(ge=0)
     counts: dict[str, int]
     lengths: dict[str, int]
-    damaged: dict[str, int] = Field(default_factory=dict)
+    damaged: dict[str, tuple[int, ...]] = Field(default_factory=dict)
 
 
 def join_positions(positions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -82,10 +82,10 @@ def join_positions(positions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             f"Expected shards that are equally far, got them before draws {[each.draws for each in read]}. "
             "Keep a position per shard, and the number of shards, where packs take different numbers of samples."
         )
-    damaged: dict[str, int] = {}
+    damaged: dict[str, tuple[int, ...]] = {}
     for each in read:
-        for name, count in each.damaged.items():
-            damaged[name] = damaged.get(name, 0) + count
+        for name, places in each.damaged.items():
+            damaged[name] = tuple(sorted({*damaged.get(name, ()), *places}))
     return last.model_copy(update={"shard": None, "damaged": damaged}).model_dump(mode="json")
 
 
@@ -138,7 +138,7 @@ class SampleStream(Generic[Made], Iterator[Made]):
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="samples") if workers else None
         self._length_ahead = workers * _AHEAD
         self._draws, self._counts = 0, [0] * len(sources)
-        self._ahead: deque[tuple[Future[Made], int, tuple[int, ...], str]] = deque()
+        self._ahead: deque[tuple[Future[Made], int, tuple[int, ...], Source, int]] = deque()
         self._reached = self._draws, tuple(self._counts)
 
     def __iter__(self) -> SampleStream[Made]:
@@ -149,17 +149,22 @@ class SampleStream(Generic[Made], Iterator[Made]):
         """What `prepare` makes of the next draw of this shard.
 
         Raises:
-            RecordingError: more samples are damaged than may be skipped.
+            RecordingError: more samples are damaged than may be skipped, or all are.
         """
         while True:
             while len(self._ahead) <= self._length_ahead:
                 self._plan()
-            future, draws, counts, source = self._ahead.popleft()
+            future, draws, counts, source, place = self._ahead.popleft()
             self._reached = draws, counts
             try:
                 return future.result()
             except BagelWorldError as error:
-                self.damage.note(source, error)
+                self.damage.note(source.name, place, error)
+                if self.damage.total >= sum(self._lengths().values()):  # or there would be no end
+                    raise RecordingError(
+                        f"Expected samples to learn from, but all {self.damage.total} are damaged. "
+                        f"Look at them with `bagel-world data check`. The last one: {error}"
+                    ) from error
 
     def position(self) -> dict[str, Any]:
         """Where the stream is, behind the last draw it gave, as JSON values."""
@@ -171,7 +176,7 @@ class SampleStream(Generic[Made], Iterator[Made]):
             draws=draws,
             counts={each.name: count for each, count in zip(self._sources, counts, strict=True)},
             lengths=self._lengths(),
-            damaged=dict(self.damage.counts),
+            damaged={name: tuple(sorted(places)) for name, places in self.damage.places.items()},
         ).model_dump(mode="json")
 
     def restore(self, position: Mapping[str, Any]) -> None:
@@ -199,7 +204,8 @@ class SampleStream(Generic[Made], Iterator[Made]):
         self._draws, self._counts = found.draws, [found.counts.get(each.name, 0) for each in self._sources]
         self._reached = self._draws, tuple(self._counts)
         # What shards have found together is counted on by the first of them.
-        self.damage.counts = dict(found.damaged) if found.shard is not None or self._shard == 0 else {}
+        known = found.damaged if found.shard is not None or self._shard == 0 else {}
+        self.damage.places = {name: set(places) for name, places in known.items()}
 
     def close(self) -> None:
         """End the reading threads."""
@@ -226,7 +232,7 @@ class SampleStream(Generic[Made], Iterator[Made]):
                 future.set_exception(error)
         else:
             future = self._pool.submit(self._draw, source, number, epoch, place)
-        self._ahead.append((future, self._draws, tuple(self._counts), source.name))
+        self._ahead.append((future, self._draws, tuple(self._counts), source, place))
 
     def _draw(self, source: Source, number: int, epoch: int, place: int) -> Made:
         sample = source.read(place, np.random.default_rng((self._seed, _READS, number)))
