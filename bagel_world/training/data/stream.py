@@ -151,6 +151,7 @@ class SampleStream(Generic[Made], Iterator[Made]):
         Raises:
             RecordingError: more samples are damaged than may be skipped, or all are.
         """
+        barren: set[tuple[str, int]] = set()
         while True:
             while len(self._ahead) <= self._length_ahead:
                 self._plan()
@@ -160,9 +161,10 @@ class SampleStream(Generic[Made], Iterator[Made]):
                 return future.result()
             except BagelWorldError as error:
                 self.damage.note(source.name, place, error)
-                if self.damage.total >= sum(self._lengths().values()):  # or there would be no end
+                barren.add((source.name, place))
+                if len(barren) == sum(self._lengths().values()):  # or there would be no end
                     raise RecordingError(
-                        f"Expected samples to learn from, but all {self.damage.total} are damaged. "
+                        f"Expected samples to learn from, but all {len(barren)} are damaged. "
                         f"Look at them with `bagel-world data check`. The last one: {error}"
                     ) from error
 
