@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,16 +46,34 @@ def save_run(
 
 @torch.no_grad()
 def load_run(run: Path, named: dict[str, nn.Parameter], ema: Ema, optimizer: Optimizer, ranks: Ranks | None = None) -> int | None:
-    """Take back what `save_run` wrote last, by any number of processes; its step, or None where there is nothing."""
+    """Take back what `save_run` wrote last, by any number of processes; its step, or None where there is nothing.
+
+    Raises:
+        TrainingError: the newest state cannot be read, or is of another training: other weights, or moved in another way.
+    """
     found = load_state(run, ranks)
     if found is None:
         return None
     step, tensors, facts = found
+    _compare(run, step, part_of(tensors, "weights/"), named)
+    _compare(run, step, part_of(tensors, "average/"), ema.averages)
     for name, parameter in named.items():
         parameter.copy_(tensors[f"weights/{name}"])
     ema.load(part_of(tensors, "average/"), int(facts["updates"]))
     optimizer.load_state_tensors(part_of(tensors, "optimizer/"))
     return step
+
+
+def _compare(run: Path, step: int, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    shapes, own = ({name: tuple(each.shape) for name, each in tensors.items()} for tensors in (found, wanted))
+    differing = sorted(name for name in shapes | own if shapes.get(name) != own.get(name))
+    if differing:
+        name = differing[0]
+        raise TrainingError(
+            f"The state of step {step} in {run} is of another training: expected {name} of shape {own.get(name, 'none')}, "
+            f"got {shapes.get(name, 'none')}; {len(differing)} tensors differ. Resume with the model and the parts that learn as "
+            "they were, or train in another run folder."
+        )
 
 
 def save_state(

@@ -17,6 +17,7 @@ from bagel_world.training.autoencoder import AutoencoderConfig
 from bagel_world.training.data.sources import SourceConfig
 from bagel_world.training.data.walks import WalkSource
 from bagel_world.training.trainer import MotConfig
+from bagel_world.training.warm_start import check_width
 
 
 class TrainingConfig(BaseModel):
@@ -116,9 +117,15 @@ class TrainingConfig(BaseModel):
         changes: dict[str, Any] = {}
         if self.start_from is None or "action_words" in self.model_fields_set:
             changes["tasks"] = {"navigate": self.action_words}
-        world = WorldDefaults.model_validate({**shape.world.model_dump(), **changes, **self.world})
+        try:
+            world = WorldDefaults.model_validate({**shape.world.model_dump(), **changes, **self.world})
+        except ValidationError as error:
+            problems = (_sentence(each, WorldDefaults, "world.") for each in error.errors())
+            raise ConfigError(_ended(f"The recipe cannot be used: {'; '.join(problems)}")) from error
         if self.start_from is not None:
             return shape.model_copy(update={"world": world})
+        if self.warm_start is not None:
+            check_width(shape, BagelConfig.from_folder(self.warm_start))
         if self.autoencoder_from is not None:
             autoencoder = BagelConfig.from_folder(self.autoencoder_from).vae_config
             if (autoencoder.z_channels, autoencoder.downsample) != (shape.vae_config.z_channels, shape.vae_config.downsample):
@@ -152,8 +159,8 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> TrainingConfig
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_sentence(each) for each in error.errors())
-        raise ConfigError(f"The recipe {path} cannot be used: {problems}.") from error
+        problems = "; ".join(_sentence(each, TrainingConfig) for each in error.errors())
+        raise ConfigError(_ended(f"The recipe {path} cannot be used: {problems}")) from error
 
 
 def _change(values: dict[str, Any], change: str) -> None:
@@ -172,12 +179,16 @@ def _change(values: dict[str, Any], change: str) -> None:
         raise ConfigError(f"The value in {change!r} is not YAML: {error}") from error
 
 
-def _sentence(problem: Mapping[str, Any]) -> str:
-    where = ".".join(map(str, problem["loc"]))
-    if not where:
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith("?") else f"{sentence}."
+
+
+def _sentence(problem: Mapping[str, Any], kind: type[BaseModel], prefix: str = "") -> str:
+    where = prefix + ".".join(map(str, problem["loc"]))
+    if not problem["loc"]:
         return problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"there is no setting {where!r}. {nearest(where, _setting_names(TrainingConfig))}".rstrip(".")
+        return f"there is no setting {where!r}. {nearest(where, _setting_names(kind, prefix))}".rstrip(".")
     return f"{where}: {problem['msg']}, got {problem['input']!r:.80}"
 
 

@@ -17,6 +17,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from bagel_world.errors import TrainingError
+
 Schedule = Literal["constant", "trapezoid", "cosine"]
 """After warming up: stay; stay, then fall along a line to zero; fall along half a cosine to zero."""
 
@@ -136,6 +138,12 @@ class Muon(torch.optim.Optimizer):
         return state["momentum"]
 
 
+_STATE: dict[type[torch.optim.Optimizer], set[str]] = {
+    Muon: {"momentum"},
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+}
+
+
 def _by_shape(parameters: Iterable[nn.Parameter]) -> dict[torch.Size, list[nn.Parameter]]:
     shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
     for parameter in parameters:
@@ -208,9 +216,19 @@ class Optimizer:
         return state
 
     def load_state_tensors(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state_tensors` gave."""
+        """Take back what `state_tensors` gave.
+
+        Raises:
+            TrainingError: it belongs to weights that do not learn here, or to another optimizer of theirs.
+        """
         owner = {id(parameter): part for part in self._parts for parameter in part.param_groups[0]["params"]}
         for key, value in state.items():
             name, _, what = key.rpartition("/")
-            parameter = self._named[name]
-            owner[id(parameter)].state[parameter][what] = value.to(parameter.device, copy=True)
+            parameter = self._named.get(name)
+            part = None if parameter is None else owner[id(parameter)]
+            if parameter is None or part is None or what not in _STATE[type(part)]:
+                raise TrainingError(
+                    f"Expected an optimizer's state of what learns here, got {key}. Resume with the parts that learn and "
+                    "the optimizer (optimizer.matrix_rate above 0, or 0) as they were, or train in another run folder."
+                )
+            part.state[parameter][what] = value.to(parameter.device, copy=True)

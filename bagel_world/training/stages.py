@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bagel_world.episodes.damage import Damage
@@ -132,10 +133,17 @@ class Stages:
         vae = Vae(self.shape.vae_config).to(self.device)
         path = self.config.run / _VAE
         if path.is_file():
-            vae.load_state_dict(load_file(path))
+            try:
+                vae.load_state_dict(load_file(path))
+            except (RuntimeError, SafetensorError) as error:
+                raise TrainingError(
+                    f"Expected an autoencoder of this recipe's shape in {path}, but it is another or damaged. "
+                    "Resume with the preset that the run began with, or train in another run folder."
+                ) from error
             return vae.eval()
         if self.warm is not None and self.warm.config.vae_config == vae.config:
             vae.load_state_dict(self.warm.vae.state_dict())
+        self._rehearse(vae)
         trainer = AutoencoderTrainer(
             vae,
             self.config.autoencoder,
@@ -151,6 +159,19 @@ class Stages:
         _write_figures(path.with_suffix(".json"), {"steps": trainer.step, **figures})
         save_tensors(path, dict(vae.named_parameters()))
         return vae.eval()
+
+    def _rehearse(self, vae: Vae) -> None:
+        """Draw once what the world model learns from: what is wrong with it shows before hours go into the autoencoder.
+
+        Raises:
+            TrainingError: walks shorter than a window, or no samples to measure on.
+            RecordingError: damaged samples, or samples that are too long, more than may be skipped.
+        """
+        for split in ("train", "validation"):
+            if self.config.train:
+                self.walks(split).windows(self.config.mot.walk.frames)
+            if self.config.samples:
+                self.sample_feed(split, vae, self.tokenizer(), rehearsed=True).slices(0)
 
     def tokenizer(self) -> Tokenizer:
         """Learn the tokenizer from the actions of all tasks and all texts there are, or take the finished one."""
@@ -274,9 +295,10 @@ class Stages:
         slices = -(-mot.validation_windows // _VALIDATION_BATCH)
         return WalkFeed(WalkBatches(sampler, rules, batch=mot.validation_windows, slices=slices))
 
-    def sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> SampleFeed:
-        """Packs of the samples of "train" or "validation"."""
+    def sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer, *, rehearsed: bool = False) -> SampleFeed:
+        """Packs of the samples of "train" or "validation"; `rehearsed` reads nothing ahead of the step that is asked for."""
         training = split == "train"
+        ahead = training and not rehearsed
         # Beside walks, whose slices are made by the threads of the step, packs are always drawn ahead: nobody waits for them.
         return sample_feed(
             [each.open() for each in self.sources(split)],
@@ -287,8 +309,8 @@ class Stages:
             packs=self.config.mot.packs if training and self.config.train else None,
             held_out=not training,
             seed=self.config.seed,
-            workers=self.config.loaders if training else 0,
-            ahead=training and (self.config.loaders > 0 or bool(self.config.train)),
+            workers=self.config.loaders if ahead else 0,
+            ahead=ahead and (self.config.loaders > 0 or bool(self.config.train)),
             damage=Damage(self.config.skip_damaged),
         )
 

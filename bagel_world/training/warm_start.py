@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from bagel_world.errors import ConfigError
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import Checkpoint
+from bagel_world.model.config import BagelConfig
 from bagel_world.model.layers import position_table
 from bagel_world.model.tokenizer import Tokenizer
 
@@ -30,9 +31,7 @@ def warm_up(bagel: Bagel, tokenizer: Tokenizer, source: Checkpoint) -> list[str]
     Raises:
         ConfigError: hardly anything fits: another width.
     """
-    width, other = bagel.config.llm_config.hidden_size, source.config.llm_config.hidden_size
-    if width != other:
-        raise ConfigError(f"Expected a checkpoint of width {width} to start warm from, got {other}. Use a preset as wide.")
+    check_width(bagel.config, source.config)
     old = dict(source.bagel.named_parameters())
     fresh = []
     for name, parameter in bagel.named_parameters():
@@ -46,6 +45,17 @@ def warm_up(bagel: Bagel, tokenizer: Tokenizer, source: Checkpoint) -> list[str]
         else:
             fresh.append(name)
     return fresh
+
+
+def check_width(shape: BagelConfig, source: BagelConfig) -> None:
+    """Refuse a checkpoint of which hardly anything fits.
+
+    Raises:
+        ConfigError: it has another width.
+    """
+    width, other = shape.llm_config.hidden_size, source.llm_config.hidden_size
+    if width != other:
+        raise ConfigError(f"Expected a checkpoint of width {width} to start warm from, got {other}. Use a preset as wide.")
 
 
 def _spread(table: Tensor, old_side: int, side: int) -> Tensor:

@@ -9,6 +9,7 @@ import yaml
 from bagel_world.errors import ConfigError
 from bagel_world.training.config import read_recipe
 from bagel_world.training.data.walks import WalkSource
+from tests.model.folder import write_folder
 
 RECIPE = "train: a\nvalidation: b\nrun: c\nmot:\n  steps: 7\n"
 
@@ -66,6 +67,18 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, change: str, wha
 def test_recipes_that_make_no_sense_are_refused(tmp_path: Path, text: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         read_recipe(_recipe(tmp_path, text))
+
+
+def test_what_is_said_of_the_world_is_checked_like_the_rest(tmp_path: Path) -> None:
+    config = read_recipe(_recipe(tmp_path), ["world={capabilities: {imagin: true}, frame_size: [0, 3]}"])
+    with pytest.raises(ConfigError, match=r"no setting 'world\.capabilities\.imagin'\. Did you mean .*\.imagine'"):
+        config.model_shape()
+
+
+def test_a_checkpoint_that_is_too_wide_to_start_warm_from_is_refused_at_once(tmp_path: Path) -> None:
+    write_folder(tmp_path / "tiny")
+    with pytest.raises(ConfigError, match="width 192 to start warm from, got"):
+        read_recipe(_recipe(tmp_path), [f"warm_start={tmp_path / 'tiny'}"]).model_shape()
 
 
 def test_samples_to_measure_on_are_of_the_split_for_it(tmp_path: Path) -> None:

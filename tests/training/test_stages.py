@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bagel_world.episodes import SampleFolder, sample_from_episode, write_samples, write_shard
-from bagel_world.errors import ConfigError, TrainingError
+from bagel_world.errors import ConfigError, RecordingError, TrainingError
 from bagel_world.model.checkpoint import load
 from bagel_world.training.adapter import load_lora
 from bagel_world.training.config import read_recipe
@@ -164,6 +164,35 @@ def test_the_autoencoder_learns_from_the_pictures_of_the_samples(sample_recipe: 
     assert np.array_equal(pictures.frames, walks.frames[kept])
     assert pictures.actions == tuple("" if number % 4 == 0 else walks.actions[place] for number, place in enumerate(kept))
     assert len(stages.walks("validation")) == 2
+
+
+@pytest.mark.parametrize("change", ["mot.pack.tokens=20", "mot.segments.max_text_tokens=3"])
+def test_samples_that_do_not_fit_end_the_run_before_the_autoencoder_is_trained(sample_recipe: Path, change: str) -> None:
+    stages = Stages(read_recipe(sample_recipe, [change]), resume=False)
+    with pytest.raises(RecordingError, match="1 samples are damaged, 0 may be skipped"):
+        stages.autoencoder()
+    assert not (sample_recipe.parent / "run" / "autoencoder").exists()
+
+
+def test_walks_that_are_too_short_end_the_run_before_the_autoencoder_is_trained(recipe: Path) -> None:
+    stages = Stages(read_recipe(recipe, ["mot.walk.frames=7"]), resume=False)
+    with pytest.raises(TrainingError, match="at least 7 frames, the longest has 6"):
+        stages.autoencoder()
+    assert not (recipe.parent / "run" / "autoencoder").exists()
+
+
+def test_an_autoencoder_of_another_shape_is_refused(recipe: Path) -> None:
+    Stages(read_recipe(recipe), resume=False).autoencoder()
+    with pytest.raises(TrainingError, match=r"Expected an autoencoder of this recipe's shape in .*ae\.safetensors"):
+        Stages(read_recipe(recipe, ["preset=nano"]), resume=True).autoencoder()
+
+
+def test_episodes_are_no_samples(recipe: Path) -> None:
+    settings = yaml.safe_load(recipe.read_text())
+    settings["samples"] = [{"folder": settings["train"]}]
+    recipe.write_text(yaml.safe_dump(settings))
+    with pytest.raises(RecordingError, match=r"found recorded episodes.*train and validation"):
+        Stages(read_recipe(recipe), resume=False).autoencoder()
 
 
 def test_a_tokenizer_knows_the_words_of_the_samples(sample_recipe: Path) -> None:

@@ -66,6 +66,22 @@ def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
     assert whole_log == parted_log
 
 
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"text_weight": 1.0}, r"expected lm_head.weight of shape \(512, 48\), got none; 1 tensors differ"),
+        ({"trains": ("generate",)}, "expected embed_tokens.weight of shape none, got"),
+        ({"optimizer": OptimizerConfig(matrix_rate=0)}, "Expected an optimizer's state of what learns here"),
+    ],
+)
+def test_a_state_of_another_training_is_refused(tmp_path: Path, changes: dict[str, object], what: str) -> None:
+    trainer = _trainer(tmp_path)
+    trainer.progress = lambda step, steps, losses: trainer.save() if step == 1 else None
+    trainer.train()
+    with pytest.raises(TrainingError, match=what):
+        _trainer(tmp_path, CONFIG.model_copy(update=changes)).resume()
+
+
 def test_training_lowers_the_validation_loss_on_walks_it_knows(tmp_path: Path) -> None:
     trainer = _trainer(tmp_path, CONFIG.model_copy(update={"steps": 60, "save_every": 1000, "validate_every": 1000}))
     before = trainer.validate()["validation_loss"]

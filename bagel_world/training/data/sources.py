@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from bagel_world.episodes.sample_folder import SampleFolder
 from bagel_world.episodes.sample_shards import sample_shard_paths
 from bagel_world.episodes.samples import Sample
-from bagel_world.errors import ConfigError
+from bagel_world.episodes.shards import shard_paths
+from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.training.data.published import PublishedFolder
 
 Read = Callable[[int, np.random.Generator], Sample]
@@ -92,6 +93,10 @@ def open_samples(
     Raises:
         RecordingError: nothing to read there, or nothing of this split.
     """
+    if shard_paths(folder) and not sample_shard_paths(folder):
+        raise RecordingError(
+            f"Expected samples in {folder}, found recorded episodes. A recipe names folders of episodes as train and validation."
+        )
     published = folder.is_dir() and not sample_shard_paths(folder) and _has_rows(folder)
     return PublishedFolder(folder, images=images, license=license) if published else SampleFolder(folder, split=split)
 
