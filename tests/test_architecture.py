@@ -15,7 +15,7 @@ import bagel_world
 
 PACKAGE = Path(bagel_world.__file__).parent
 
-LEAVES = {"errors", "types", "images", "actions", "files", "episodes", "perception"}
+LEAVES = {"errors", "types", "images", "actions", "files", "episodes", "perception", "reach"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
@@ -23,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "images": {"errors", "types"},
     "files": set(),
     "perception": {"errors", "types", "images"},
+    "reach": {"errors", "types", "images", "files", "perception"},
     "episodes": {"errors", "types", "images", "actions", "files"},
     "video": {"errors", "types", "images", "actions", "files", "episodes"},
     "model": LEAVES,

@@ -170,7 +170,7 @@ class Planner:
         if not goal:
             raise ConfigError("Expected a goal: a picture, words, or both; got neither.")
         image = None if goal.image is None else fit_image(goal.image, self.world.frame_size)
-        return Goal(image=image, text=None if goal.text is None else _checked(goal.text))
+        return replace(goal, image=image, text=None if goal.text is None else _checked(goal.text))
 
     def scorer_of(self, goal: Goal) -> Scorer:
         """The scorer for this goal: the planner's, or the one that fits."""

@@ -30,6 +30,7 @@ class RootGroup(LazyGroup):
         "record": Entry("bagel_world.cli.record:record", "Record training footage in a real simulator."),
         "data": Entry("bagel_world.cli:data", "Make, check and look at samples to train on."),
         "train": Entry("bagel_world.cli.train:train", "Teach a world model from recorded footage."),
+        "train-reach": Entry("bagel_world.cli.train_reach:train_reach", "Teach a scorer how far it is to a goal."),
         "ablate": Entry("bagel_world.cli.ablate:ablate", "Train with single settings changed, and compare."),
         "export": Entry("bagel_world.cli.export:export", "Turn a trained checkpoint into a folder to ship."),
         "eval": Entry("bagel_world.cli:evaluations", "Measure a world model against real simulators."),

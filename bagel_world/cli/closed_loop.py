@@ -1,4 +1,4 @@
-"""`bagel-world eval closed-loop`: does imagining help an agent reach goals in real houses?"""
+"""`bagel-world eval closed-loop`: does imagining help an agent reach goals in a real simulator?"""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from bagel_world.cli.measuring import (
 )
 from bagel_world.errors import ConfigError
 from bagel_world.evaluation.closed.contestants import Contestant, line_up
+from bagel_world.evaluation.closed.doom_missions import draw_doom_missions
 from bagel_world.evaluation.closed.feature_scorer import FeatureScorer
 from bagel_world.evaluation.closed.maneuvers import Maneuvers
-from bagel_world.evaluation.closed.missions import draw_missions
+from bagel_world.evaluation.closed.missions import GoalKind, Mission, draw_missions
 from bagel_world.evaluation.closed.oracle_world import OracleWorld
 from bagel_world.evaluation.closed.standings import standing_rows
 from bagel_world.evaluation.closed.trials import MOST_ACTIONS, StopRule, run_missions, send
 from bagel_world.evaluation.closed.walk_movies import WalkMovies
 from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.subject import Subject
+from bagel_world.sims.doom import Doom
 from bagel_world.sims.house import House
 from bagel_world.world.scoring import Scorer, make_scorer
 
-DEFAULT_STOPS = {"effnet": 0.79, "goal_image": 0.6, "judge": 0.5}
-"""Scores that stop; that of "effnet" was chosen on views of nine validation houses, the others are starting points."""
+DEFAULT_STOPS = {"reach": 0.8, "effnet": 0.79, "goal_image": 0.6, "judge": 0.5}
+"""Scores that stop; those of "reach" and "effnet" were chosen on validation houses, the others are starting points."""
 
 
 def closed_loop(
@@ -43,6 +45,12 @@ def closed_loop(
     goal: Annotated[
         Literal["image", "object"], typer.Option(help="A picture taken at the goal, or the name of an object.")
     ] = "image",
+    sim: Annotated[
+        Literal["house", "doom"],
+        typer.Option(
+            help="Held-out houses, or the rooms of a game that no checkpoint was trained in (extra doom; goal pictures)."
+        ),
+    ] = "house",
     split: Annotated[str, typer.Option(help="The houses' split: train, validation, test or unseen.")] = "test",
     n: Annotated[int, typer.Option(min=1, help="Missions per contestant; bins of distance in turn.")] = 60,
     rollouts: Annotated[
@@ -50,7 +58,7 @@ def closed_loop(
         typer.Option(min=1, max=9, help="Imagined maneuvers per plan; give it several times. By default 1, 3, 9."),
     ] = None,
     scorer: Annotated[
-        str | None, typer.Option(help="effnet or goal_image for pictures, judge for objects; the first that fits where left out.")
+        str | None, typer.Option(help="reach for both kinds of goals; effnet or goal_image for pictures, judge for objects.")
     ] = None,
     stop_at: Annotated[float | None, typer.Option(help="The score that stops; a default of the scorer where left out.")] = None,
     turns: Annotated[int, typer.Option(min=0, max=6, help="Most turns to a side that a maneuver begins with.")] = 4,
@@ -66,7 +74,7 @@ def closed_loop(
     sampling: SamplingOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Send agents on missions in real houses that no checkpoint was trained in.
+    """Send agents on missions in a real simulator, in places that no checkpoint was trained in.
 
     An agent sees real frames only, imagines, acts at most 60 times, and has to stop by itself within a meter of walking from the
     goal. Contestants: random actions; the model's own thoughts without imagining (object goals, where the checkpoint writes);
@@ -79,17 +87,19 @@ def closed_loop(
     Example: bagel-world eval closed-loop --checkpoint nano --goal image --n 300
     """
     subject = Subject.load(checkpoint, task="navigate", device=device, sampling=sampling)
-    name = scorer or ("effnet" if goal == "image" else "judge")
+    if sim == "doom" and goal != "image":
+        raise ConfigError("Missions in Doom have pictures as goals: its rooms hold no objects. Leave out --goal object.")
+    name = scorer or "reach"
     rule = StopRule(at_least=DEFAULT_STOPS.get(name, 0.9) if stop_at is None else stop_at)
     judge = _scorer(name)
     maneuvers, counts = Maneuvers(turns=turns, steps=steps), sorted(set(rollouts or (1, 3, 9)))
     height, width = subject.world.frame_size
-    missions = draw_missions(split, goal, n=n, seed=seed)
     settings = {
-        "goal": goal, "split": split, "scorer": name, "stop_at": rule.at_least, "maneuvers": maneuvers.model_dump(),
+        "goal": goal, "sim": sim, "split": split, "scorer": name, "stop_at": rule.at_least, "maneuvers": maneuvers.model_dump(),
         "commit": commit, "most_actions": MOST_ACTIONS, "seed": seed, "checkpoint": subject.weights, "world": subject.setting,
     }  # fmt: skip
-    with closing(House(split=split, size=(height, width))) as house, progress_bar() as track:
+    with closing(_open(sim, split, (height, width))) as house, progress_bar() as track:
+        missions = _missions(house, split, goal, n=n, seed=seed)
         oracle = OracleWorld(house, subject.world)
         everybody = line_up(subject.world, oracle, judge, rollouts=counts, maneuvers=maneuvers, commit=commit)
         chosen = _chosen([each for each in everybody if goal == "object" or each.name != "thought only"], only)
@@ -100,7 +110,7 @@ def closed_loop(
         command=command_line(context),
         checkpoint=checkpoint,
         checkpoint_hash=subject.weights,
-        data=f"{n} missions in houses of the {split} split",
+        data=f"{n} missions in {f'houses of the {split} split' if sim == 'house' else 'the rooms of Doom'}",
         seed=seed,
         setting=settings,
         compute={"seconds": round(sum(each.seconds for each in outcomes), 1)},
@@ -110,12 +120,22 @@ def closed_loop(
     finish(report, out, json_path, "closed_loop")
 
 
+def _open(sim: str, split: str, size: tuple[int, int]) -> House | Doom:
+    return Doom(size=size) if sim == "doom" else House(split=split, size=size)
+
+
+def _missions(house: House | Doom, split: str, goal: GoalKind, *, n: int, seed: int) -> list[Mission]:
+    if isinstance(house, Doom):
+        return draw_doom_missions(house.plan, n=n, seed=seed)
+    return draw_missions(split, goal, n=n, seed=seed)
+
+
 def _scorer(name: str) -> Scorer:
     if name == "effnet":
         return FeatureScorer()
     found = make_scorer(name)
     if found is None:
-        raise ConfigError("The scorer 'none' tells nothing apart. Choose effnet, goal_image, judge or random.")
+        raise ConfigError("The scorer 'none' tells nothing apart. Choose reach, effnet, goal_image, judge or random.")
     return found
 
 

@@ -69,7 +69,7 @@ def plan(
         ),
     ] = None,
     scorer: Annotated[
-        str | None, typer.Option(help="goal_image, judge or random; left out, goal_image for a picture and judge for words.")
+        str | None, typer.Option(help="goal_image, judge, reach or random; by default goal_image for a picture, judge for words.")
     ] = None,
     depth: Annotated[int, typer.Option(min=1, help="Steps to look ahead.")] = 2,
     frames: Annotated[int | None, typer.Option(min=1, help="Most frames to imagine.")] = None,

@@ -47,7 +47,7 @@ class WorldEnv(gym.Env[Frame, Any]):
     Args:
         world: imagines the frames; may be shared by any number of environments.
         render_mode: "rgb_array", "human" or "ansi".
-        reward: "none", "goal_image", "judge", "random", a `Scorer`, or a function (frame, goal) -> float where 1 means "there";
+        reward: "none", "goal_image", "judge", "reach", "random", a `Scorer`, or a function (frame, goal) -> float, 1 for "there";
             None takes "goal_image" for episodes with a goal picture, else "judge" for those with a goal in words where the world
             can write, else "none".
         starts: episodes or images that a reset picks from; None takes those of the world.

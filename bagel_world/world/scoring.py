@@ -24,10 +24,13 @@ class Goal:
     Attributes:
         image: uint8, shape (height, width, 3).
         text: words such as "stand in front of the red door".
+        explored: real frames of places that were looked at before, where the goal is not; a scorer may think less of being there
+            again. They do not count as something to reach.
     """
 
     image: Frame | None = None
     text: str | None = None
+    explored: tuple[Frame, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to reach."""
@@ -215,9 +218,20 @@ class CallableScorer:
         return number
 
 
-_NAMED: dict[str, Callable[[], Scorer]] = {"goal_image": GoalImageScorer, "judge": JudgeScorer, "random": RandomScorer}
+def _reach() -> Scorer:
+    from bagel_world.world.reach_scorer import ReachScorer  # it loads torch, which scoring does not
 
-SCORER_NAMES = ("none", "goal_image", "random", "judge")
+    return ReachScorer()
+
+
+_NAMED: dict[str, Callable[[], Scorer]] = {
+    "goal_image": GoalImageScorer,
+    "judge": JudgeScorer,
+    "random": RandomScorer,
+    "reach": _reach,
+}
+
+SCORER_NAMES = ("none", *_NAMED)
 """Names that `make_scorer` knows; "none" means that nothing is scored."""
 
 

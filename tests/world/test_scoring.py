@@ -117,7 +117,7 @@ def test_every_scorer_says_what_its_numbers_mean(scorer: Scorer) -> None:
 
 
 def test_names() -> None:
-    assert SCORER_NAMES == ("none", "goal_image", "random", "judge")
+    assert SCORER_NAMES == ("none", "goal_image", "judge", "random", "reach")
     assert make_scorer("none") is None
     assert make_scorer("goal_image") == GoalImageScorer()
     assert make_scorer("random") == RandomScorer()

@@ -8,7 +8,7 @@ from bagel_world.errors import ConfigError
 from bagel_world.evaluation.closed.missions import BINS, GOAL_RADIUS, Mission, bin_name
 from bagel_world.sims.doom import draw_start
 from bagel_world.sims.dungeon_plan import DungeonPlan
-from bagel_world.sims.walking import Field, WalkingGrid
+from bagel_world.sims.walking import WalkingGrid
 
 _SALT = 2
 _TRIES = 400
@@ -26,11 +26,6 @@ def draw_doom_missions(plan: DungeonPlan, *, n: int, seed: int) -> list[Mission]
     return [_draw(plan, grid, number, seed) for number in range(n)]
 
 
-def doom_field_of(mission: Mission, grid: WalkingGrid) -> Field:
-    """The walking distances to a mission's goal; `grid` is that of its map."""
-    return grid.to_point(mission.goal[0], mission.goal[2])
-
-
 def _draw(plan: DungeonPlan, grid: WalkingGrid, number: int, seed: int) -> Mission:
     wanted = number % len(BINS)
     low, high = BINS[wanted]
@@ -44,7 +39,7 @@ def _draw(plan: DungeonPlan, grid: WalkingGrid, number: int, seed: int) -> Missi
             return Mission(
                 number=number,
                 split=plan.name,
-                house=0,
+                house=None,
                 kind="image",
                 start=_pose(start),
                 goal=_pose(goal),

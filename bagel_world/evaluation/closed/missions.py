@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from bagel_world.errors import ConfigError
 from bagel_world.sims.captions import STANDING
-from bagel_world.sims.geodesic import Field, Geodesic
+from bagel_world.sims.dungeon_plan import DungeonPlan
+from bagel_world.sims.geodesic import Geodesic
 from bagel_world.sims.house import draw_start
 from bagel_world.sims.plans import HousePlan, draw_plan
+from bagel_world.sims.walking import Field, WalkingGrid
 
 GoalKind = Literal["image", "object"]
 
@@ -32,7 +34,8 @@ class Mission:
 
     Attributes:
         number: its place among the missions of one seed.
-        split: the houses' split; `house` is the seed of the house in it.
+        split: the houses' split, or the name of a map.
+        house: the seed of the house in it; None for a map, of which there is one.
         kind: whether the goal is a picture or the name of an object.
         start: the first pose: x, y, z in meters and yaw in degrees.
         goal: for a picture the pose it was taken from; for an object a pose in front of it that looks at it.
@@ -43,13 +46,17 @@ class Mission:
 
     number: int
     split: str
-    house: int
+    house: int | None
     kind: GoalKind
     start: tuple[float, float, float, float]
     goal: tuple[float, float, float, float]
     name: str
     meters: float
     bin: int
+
+    def at(self, pose: tuple[float, float, float, float]) -> dict[str, Any]:
+        """Reset options that build the place and put the agent there."""
+        return {"pose": pose} if self.house is None else {"pose": pose, "house": self.house}
 
     @property
     def text(self) -> str:
@@ -80,12 +87,14 @@ def draw_missions(split: str, kind: GoalKind, *, n: int, seed: int) -> list[Miss
     return [_draw(split, kind, number, seed) for number in range(n)]
 
 
-def field_of(mission: Mission, ways: Geodesic) -> Field:
-    """The walking distances to a mission's goal; `ways` are those of its house."""
-    if mission.kind == "image":
-        return ways.to_point(mission.goal[0], mission.goal[2])
-    names = [each.kind.name for each in ways.plan.objects]
-    return ways.to_object(names.index(mission.name))
+def ways_to(mission: Mission, plan: HousePlan | DungeonPlan) -> tuple[WalkingGrid, Field]:
+    """Where one can walk, and how far it is from there to a mission's goal; `plan` is that of its house or map."""
+    if mission.kind == "image" or isinstance(plan, DungeonPlan):
+        grid = WalkingGrid(plan)
+        return grid, grid.to_point(mission.goal[0], mission.goal[2])
+    ways = Geodesic(plan)
+    names = [each.kind.name for each in plan.objects]
+    return ways, ways.to_object(names.index(mission.name))
 
 
 def _draw(split: str, kind: GoalKind, number: int, seed: int) -> Mission:

@@ -1,4 +1,4 @@
-"""OracleWorld: a real house that answers as an imagined world does. The upper bound for planners: perfect imagination.
+"""OracleWorld: a real house, or a map of Doom, that answers as an imagined world does: perfect imagination, the upper bound.
 
 It knows where the agent is, moves it in thought by the rules of the house, and looks from there. What frames look like to a
 model (`similarity`), what they mean to it (`judge`) and whatever it says is left to the world whose place it takes, so that the
@@ -17,6 +17,8 @@ import numpy.typing as npt
 from bagel_world.actions import NAVIGATE_WORDS
 from bagel_world.errors import StateError
 from bagel_world.images import read_image
+from bagel_world.sims.doom import Doom
+from bagel_world.sims.dungeon_plan import DungeonPlan
 from bagel_world.sims.house import TURN_STEP, House, step_ahead
 from bagel_world.sims.plans import HousePlan
 from bagel_world.types import Episode, Frame, Thought
@@ -41,7 +43,7 @@ class OracleContext:
     pose: Pose
     frames: tuple[Frame, ...] = ()
     said: tuple[str, ...] = ()
-    plan: HousePlan
+    plan: HousePlan | DungeonPlan
 
     def observe(self, frame: Any) -> Self:
         """This context with one more frame, seen from where the actions since the last one lead."""
@@ -86,7 +88,7 @@ class OracleWorld:
         seer: the world whose eyes and words are used.
     """
 
-    def __init__(self, house: House, seer: World) -> None:
+    def __init__(self, house: House | Doom, seer: World) -> None:
         self.house, self.seer = house, seer
 
     @property
@@ -103,7 +105,7 @@ class OracleWorld:
     @property
     def provenance(self) -> dict[str, Any]:
         """That it is the simulator, and who looks."""
-        return {**self.seer.provenance, "world": "bagel_world.sims.House"}
+        return {**self.seer.provenance, "world": f"bagel_world.sims.{type(self.house).__name__}"}
 
     @property
     def starts(self) -> Sequence[Episode]:
@@ -171,7 +173,7 @@ class OracleWorld:
         return seer.ask_many([seer.observe(context.frames[-1]) for context in contexts], questions, **settings)
 
 
-def moved(plan: HousePlan, pose: Pose, text: str) -> Pose:
+def moved(plan: HousePlan | DungeonPlan, pose: Pose, text: str) -> Pose:
     """Where an action leads in a house; other words lead nowhere."""
     x, y, z, yaw = pose
     if text == FORWARD:

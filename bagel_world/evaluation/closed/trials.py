@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bagel_world.actions import NAVIGATE_WORDS
 from bagel_world.errors import RecordingError
 from bagel_world.evaluation.closed.contestants import Contestant
-from bagel_world.evaluation.closed.missions import GOAL_RADIUS, Mission, field_of
+from bagel_world.evaluation.closed.missions import GOAL_RADIUS, Mission, ways_to
 from bagel_world.evaluation.subject import Track, seed_for, untracked
-from bagel_world.sims.geodesic import Geodesic
+from bagel_world.sims.doom import Doom
 from bagel_world.sims.house import House
 from bagel_world.types import Frame
 from bagel_world.world.scoring import Candidate, Goal, Scorer
@@ -94,27 +94,33 @@ class StopRule(BaseModel):
 
 
 def send(
-    contestant: Contestant, mission: Mission, house: House, scorer: Scorer, rule: StopRule, *, seed: int, most: int = MOST_ACTIONS
+    contestant: Contestant,
+    mission: Mission,
+    house: House | Doom,
+    scorer: Scorer,
+    rule: StopRule,
+    *,
+    seed: int,
+    most: int = MOST_ACTIONS,
 ) -> Walked:
     """Let a contestant try a mission.
 
     Args:
         contestant: decides.
         mission: what is to be reached.
-        house: of the mission's split; is built and walked in.
+        house: of the mission's split, or the game with its map; is walked in.
         scorer: for the rule.
         rule: for stopping, the same for everybody.
         seed: decides all draws, with the mission's number.
         most: actions.
     """
     began = time.perf_counter()
-    goal_frame, _ = house.reset(options={"house": mission.house, "pose": mission.goal})
+    goal_frame, _ = house.reset(options=mission.at(mission.goal))
     goal = Goal(image=goal_frame) if mission.kind == "image" else Goal(text=mission.text)
-    frame, _ = house.reset(options={"house": mission.house, "pose": mission.start})
+    frame, _ = house.reset(options=mission.at(mission.start))
     walk = _Walk(contestant, house, goal, frame, scorer, rule, seed_for(seed, mission.number))
     walk.go(most)
-    ways = Geodesic(house.plan)
-    field = field_of(mission, ways)
+    ways, field = ways_to(mission, house.plan)
     places = np.stack(walk.poses)
     lefts = [ways.at(field, float(x), float(z)) for x, z in places[:, (0, 2)]]
     outcome = Outcome(
@@ -142,12 +148,14 @@ class _Walk:
     """A try while it goes on."""
 
     def __init__(
-        self, contestant: Contestant, house: House, goal: Goal, frame: Frame, scorer: Scorer, rule: StopRule, seed: int
+        self, contestant: Contestant, house: House | Doom, goal: Goal, frame: Frame, scorer: Scorer, rule: StopRule, seed: int
     ) -> None:
         self.contestant, self.house, self.goal, self.scorer, self.rule, self.seed = contestant, house, goal, scorer, rule, seed
         self.context = contestant.world.observe(frame)
         self.frames, self.words, self.poses = [frame], [], [house.pose]
         self.expected: list[Frame | None] = []
+        self.decided: list[int] = []
+        """Where it decided before: so much counts as explored, not every frame on the way."""
         self.model_calls = self.imagined_frames = 0
         self.stopped, self.score = False, 0.0
 
@@ -155,7 +163,9 @@ class _Walk:
         """Look, decide, act, until the goal counts as reached or the actions are spent."""
         self._look()
         while not self.stopped and len(self.words) < most:
-            decision = self.contestant.decide(self.context, self.goal, step=len(self.words), seed=self.seed)
+            goal = replace(self.goal, explored=tuple(self.frames[place] for place in self.decided))
+            self.decided.append(len(self.words))
+            decision = self.contestant.decide(self.context, goal, step=len(self.words), seed=self.seed)
             self.model_calls += decision.model_calls
             self.imagined_frames += decision.imagined_frames
             self.stopped = decision.stops

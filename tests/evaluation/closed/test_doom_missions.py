@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from bagel_world.evaluation.closed.doom_missions import doom_field_of, draw_doom_missions
-from bagel_world.evaluation.closed.missions import BINS
+from bagel_world.evaluation.closed.doom_missions import draw_doom_missions
+from bagel_world.evaluation.closed.missions import BINS, ways_to
 from bagel_world.sims import Doom
-from bagel_world.sims.walking import WalkingGrid
 
 pytestmark = pytest.mark.sims
 
@@ -21,12 +20,12 @@ def doom() -> Iterator[Doom]:
 
 
 def test_missions_come_in_bins_and_can_be_walked(doom: Doom) -> None:
-    missions, grid = draw_doom_missions(doom.plan, n=6, seed=0), WalkingGrid(doom.plan)
-    for number, mission in enumerate(missions):
+    for number, mission in enumerate(draw_doom_missions(doom.plan, n=6, seed=0)):
         low, high = BINS[mission.bin]
         assert (mission.number, mission.bin, mission.kind) == (number, number % len(BINS), "image")
         assert low < mission.meters <= high
-        assert grid.at(doom_field_of(mission, grid), mission.start[0], mission.start[2]) == pytest.approx(mission.meters)
+        ways, field = ways_to(mission, doom.plan)
+        assert ways.at(field, mission.start[0], mission.start[2]) == pytest.approx(mission.meters)
         for pose in (mission.start, mission.goal):
             doom.set_pose(pose)
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bagel_world.errors import ConfigError
-from bagel_world.evaluation.closed.missions import BINS, GOAL_RADIUS, GoalKind, bin_name, draw_missions, field_of, in_front_of
-from bagel_world.sims.geodesic import Geodesic
+from bagel_world.evaluation.closed.missions import BINS, GOAL_RADIUS, GoalKind, bin_name, draw_missions, in_front_of, ways_to
 from bagel_world.sims.plans import draw_plan
 
 
@@ -15,10 +14,10 @@ def test_missions_are_spread_over_the_bins_and_never_solved_at_the_start(kind: G
     assert [mission.bin for mission in missions] == [0, 1, 2, 0, 1, 2]
     assert len({mission.house for mission in missions}) == 6
     for mission in missions:
+        assert mission.house is not None
         plan = draw_plan("test", mission.house)
         low, high = BINS[mission.bin]
-        ways = Geodesic(plan)
-        field = field_of(mission, ways)
+        ways, field = ways_to(mission, plan)
         assert low < mission.meters <= high
         assert mission.meters > GOAL_RADIUS
         assert ways.at(field, mission.start[0], mission.start[2]) == mission.meters
