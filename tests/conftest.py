@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def golden_dir() -> Path:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, with the reason."""
-    for mark, missing in (("gpu", _missing_gpu), ("weights", _missing_weights), ("sims", _missing_sims)):
+    for mark, missing in (("gpu", _missing_gpu), ("weights", _missing_weights), ("sims", _missing_sims), ("doom", _missing_doom)):
         if item.get_closest_marker(mark) is not None and (reason := missing()):
             pytest.skip(reason)
 
@@ -48,6 +49,11 @@ def _missing_gpu() -> str:
 def _missing_weights() -> str:
     folder = os.environ.get("BAGEL_WEIGHTS_DIR", "")
     return "" if folder and Path(folder).is_dir() else "needs the published weights: set BAGEL_WEIGHTS_DIR to their folder"
+
+
+@cache
+def _missing_doom() -> str:
+    return "" if find_spec("vizdoom") else 'needs ViZDoom: pip install "bagel-world[doom]"'
 
 
 @cache

@@ -56,3 +56,15 @@ def test_contestants_can_be_chosen_and_settings_are_not_mixed(
     assert "other settings (seed)" in capsys.readouterr().err
     assert run(*words, "--only", "nobody") == 2
     assert "No contestant" in capsys.readouterr().err
+
+
+def test_doom_has_no_objects_to_look_for(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*words, "--sim", "doom", "--goal", "object") == 2
+    assert "hold no objects" in capsys.readouterr().err
+
+
+@pytest.mark.doom
+def test_doom_is_another_place(words: list[str], tmp_path: Path) -> None:
+    assert run(*words, "--sim", "doom", "--only", "random actions") == 0
+    report = json.loads((tmp_path / "closed_loop.json").read_text())
+    assert report["data"] == "3 missions in the rooms of Doom"

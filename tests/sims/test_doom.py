@@ -24,13 +24,8 @@ FORWARD, LEFT, RIGHT, STAY = range(4)
 ROOT = Path(__file__).parents[2]
 
 
-def needs_vizdoom() -> None:
-    pytest.importorskip("vizdoom", reason='ViZDoom is not installed: pip install "bagel-world[doom]"')
-
-
 @pytest.fixture(scope="module")
 def doom() -> Iterator[Doom]:
-    needs_vizdoom()
     env = Doom()
     yield env
     env.close()
@@ -46,16 +41,15 @@ def digest(env: Doom, seed: int) -> str:
     return sha256(b"".join(told)).hexdigest()
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_gymnasium_finds_nothing_wrong() -> None:
-    needs_vizdoom()
     spec = EnvSpec("Doom-v0", entry_point="bagel_world.sims:Doom", kwargs={"horizon": 10, "size": (32, 32)})
     env = gym.make(spec, render_mode="rgb_array").unwrapped
     check_env(env)
     env.close()
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_words_spaces_and_sizes(doom: Doom) -> None:
     assert doom.action_words == NAVIGATE_WORDS
     assert doom.action_space == gym.spaces.Discrete(4)
@@ -68,14 +62,14 @@ def test_words_spaces_and_sizes(doom: Doom) -> None:
         other.close()
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_equal_seeds_give_equal_walks_in_two_instances_and_two_processes(doom: Doom) -> None:
     code = "from tests.sims.test_doom import Doom, digest; env = Doom(); print(digest(env, 11)); env.close()"
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert digest(doom, 12) != digest(doom, 11) == other.stdout.strip()
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_a_frame_depends_on_the_pose_alone(doom: Doom) -> None:
     rng = np.random.default_rng(0)
     poses = [draw_start(doom.plan, rng) for _ in range(30)]
@@ -85,7 +79,7 @@ def test_a_frame_depends_on_the_pose_alone(doom: Doom) -> None:
     assert len({frame.tobytes() for frame in there}) == 30
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_futures_branch_from_a_pose(doom: Doom) -> None:
     _, info = doom.reset(seed=4)
     walk = (LEFT, FORWARD, FORWARD, RIGHT)
@@ -95,7 +89,7 @@ def test_futures_branch_from_a_pose(doom: Doom) -> None:
     np.testing.assert_array_equal(first, [doom.step(action)[0] for action in walk])
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 @pytest.mark.parametrize("turn", [LEFT, RIGHT])
 def test_twelve_turns_are_a_full_turn(doom: Doom, turn: int) -> None:
     start, info = doom.reset(seed=5)
@@ -105,7 +99,7 @@ def test_twelve_turns_are_a_full_turn(doom: Doom, turn: int) -> None:
     assert not any(np.array_equal(frame, start) for frame in frames[:-1])
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_left_is_counter_clockwise_and_the_picture_moves_right(doom: Doom) -> None:
     shift = round(64 * np.tan(np.deg2rad(10)) / (2 * np.tan(np.deg2rad(30))))
     for seed in range(10):
@@ -117,7 +111,7 @@ def test_left_is_counter_clockwise_and_the_picture_moves_right(doom: Doom) -> No
         assert moved_right < moved_left
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_forward_moves_half_a_meter_or_not_at_all(doom: Doom) -> None:
     moved = {True: 0, False: 0}
     for seed in range(10):
@@ -136,7 +130,7 @@ def test_forward_moves_half_a_meter_or_not_at_all(doom: Doom) -> None:
     assert min(moved.values()) > 10
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_the_wall_is_where_the_plan_has_it(doom: Doom) -> None:
     # Its lower edge is seen where perspective puts it for eyes at 41 map units, with 60 degrees from left to right.
     z = 14.5  # in the south-west room, whose western wall is at x = 12
@@ -147,7 +141,7 @@ def test_the_wall_is_where_the_plan_has_it(doom: Doom) -> None:
         assert edge == pytest.approx(32 + 32 / np.tan(np.deg2rad(30)) * (41 / 32) / away, abs=1.5)
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_the_plan_is_the_map(doom: Doom) -> None:
     assert doom.plan.bounds == ((5.0, -4.0), (35.0, 22.0))
     assert doom.plan.in_room(14.5, 14.5)
@@ -155,9 +149,8 @@ def test_the_plan_is_the_map(doom: Doom) -> None:
     assert not doom.plan.is_free(3.125, 9.375)
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_an_episode_ends_at_its_horizon() -> None:
-    needs_vizdoom()
     env = Doom(horizon=2, render_mode="rgb_array")
     assert env.render() is None
     with pytest.raises(SimulatorError, match="reset"):
@@ -168,7 +161,7 @@ def test_an_episode_ends_at_its_horizon() -> None:
     env.close()
 
 
-@pytest.mark.sims
+@pytest.mark.doom
 def test_what_cannot_be_is_refused(doom: Doom) -> None:
     doom.reset(seed=0)
     with pytest.raises(ActionError):
