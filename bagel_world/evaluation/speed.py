@@ -84,7 +84,7 @@ class Bench:
     def rows(self, track: Track = untracked) -> Iterator[Row]:
         """All rows; those of the model itself only where the world has one."""
         parts: list[Callable[[], Iterator[Row]]] = [partial(self.batch_rows, size) for size in self.config.batches]
-        parts.append(self.history_rows)
+        parts += [self.history_rows, self.restore_rows]
         if self.checkpoint is not None:
             parts += [self.split_rows, self.efficiency_rows, self.bare_rows]
         for part in track(parts, "benchmarks"):
@@ -161,6 +161,28 @@ class Bench:
         for step in self.config.histories:
             seconds = np.array([each[step - 1] for each in taken[1:]])
             yield make_row("ms_by_history", f"step {step} of an episode", len(seconds), _milliseconds(median_interval(seconds)))
+
+    def restore_rows(self) -> Iterator[Row]:
+        """A step, and a step behind a restored state: while somebody still walks on from there, and when nobody does."""
+        env = self.make(len(_WALK) + 2)
+        taken: dict[str, list[float]] = {"a step": [], "restored, its past at hand": [], "restored, its past read again": []}
+        for episode in range(self.config.repeats + 1):
+            self.start(env, episode)
+            self.time_steps(env, _WALK)
+            state = env.unwrapped.get_state()  # type: ignore[attr-defined]
+            taken["a step"].append(float(self.time_steps(env, _WALK[:1])[0]))
+            taken["restored, its past at hand"].append(self._restored_step(env, state))
+            self.start(env, episode + 1)  # lets go of the past
+            taken["restored, its past read again"].append(self._restored_step(env, state))
+        env.close()
+        for name, seconds in taken.items():
+            yield make_row("ms_restore", name, len(seconds) - 1, _milliseconds(median_interval(np.array(seconds[1:]))))
+
+    def _restored_step(self, env: Any, state: dict[str, Any]) -> float:
+        began = self.clock()
+        env.unwrapped.set_state(state)
+        env.step(_WALK[0])
+        return self.clock() - began
 
     def split_rows(self) -> Iterator[Row]:
         """Where the milliseconds of a step go; the rest is what no part of the model accounts for."""

@@ -8,9 +8,12 @@ images, which is computed when it is first needed.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -70,7 +73,7 @@ class Branch:
     position: int = 0
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Node:
     """An event behind its parent, and what the model made of the way here (None until it ran).
 
@@ -106,6 +109,9 @@ class Reader:
     config: BagelConfig
     tokenizer: Tokenizer
     settings: ContextConfig
+    saved: WeakValueDictionary[bytes, Node] = field(default_factory=WeakValueDictionary)
+    """How far contexts had been read when their states were taken, by the digest of the state: as long as somebody goes on from
+    there, it need not be read again."""
 
     def seen(self, image: ImageLike, generator: torch.Generator | None = None, see: See | None = None) -> Seen:
         """The event of seeing an image; `generator` draws the noise of its latents, `see` overrides the settings."""
@@ -185,12 +191,8 @@ class Context:
         What it has not read yet hangs on nodes of its own: whatever is computed for the one, in whichever batch, leaves the
         bits of the other as they would have been.
         """
-        node, unread = self.node, []
-        while node.full is None:
-            unread.append(node)
-            assert node.parent is not None, "an empty context has been read"
-            node = node.parent
-        for each in reversed(unread):
+        node = _read_part(self.node)
+        for each in _path(self.node)[len(_path(node)) :]:
             node = Node(node, each.event, cut=each.cut)
         return replace(self, node=node)
 
@@ -239,7 +241,9 @@ class Context:
             else:
                 events.append({"kind": "thought" if event.thought else "text", "text": event.text})
         prompt = self.prompt.text if self.prompt else None
-        return {"prompt": prompt, "events": events, "dropped_frames": self.dropped_frames, "cuts": cuts, **arrays}
+        state = {"prompt": prompt, "events": events, "dropped_frames": self.dropped_frames, "cuts": cuts, **arrays}
+        self.reader.saved[_digest(state)] = _read_part(self.node)
+        return state
 
 
 def restore(reader: Reader, state: dict[str, Any]) -> Context:
@@ -251,9 +255,23 @@ def restore(reader: Reader, state: dict[str, Any]) -> Context:
     try:
         events = tuple(_restored(reader, place, event, state) for place, event in enumerate(state["events"]))
         prompt = None if state["prompt"] is None else reader.said(state["prompt"])
-        return rebuild(reader, prompt, events, int(state["dropped_frames"]), [bool(cut) for cut in state["cuts"]])
+        cuts = [bool(cut) for cut in state["cuts"]]
+        return rebuild(reader, prompt, events, int(state["dropped_frames"]), cuts, read=reader.saved.get(_digest(state)))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, OSError, SyntaxError) as error:
         raise StateError(f"This is not the state of a context of this world: {error!r}. Use what get_state returned.") from error
+
+
+def _digest(state: dict[str, Any]) -> bytes:
+    """Of everything in a state: equal states have equal digests."""
+    digest = hashlib.blake2b(digest_size=16)
+    for key in sorted(state):
+        value = state[key]
+        if isinstance(value, np.ndarray):
+            digest.update(f"{key} {value.dtype} {value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        else:
+            digest.update(f"{key} {json.dumps(value)}".encode())
+    return digest.digest()
 
 
 def _restored(reader: Reader, place: int, event: dict[str, Any], state: dict[str, Any]) -> Event:
@@ -277,16 +295,32 @@ def _restored_latents(reader: Reader, seen: Seen, values: Any) -> Float[Tensor, 
 
 
 def rebuild(
-    reader: Reader, prompt: Said | None, events: tuple[Event, ...], dropped_frames: int, cuts: list[bool] | None = None
+    reader: Reader,
+    prompt: Said | None,
+    events: tuple[Event, ...],
+    dropped_frames: int,
+    cuts: list[bool] | None = None,
+    *,
+    read: Node | None = None,
 ) -> Context:
-    """A context of these events on a fresh root."""
-    node = _root()
+    """A context of these events: on a fresh root, or behind what was read of just these before."""
+    node = _root() if read is None else read
     chain: tuple[Event, ...] = events if prompt is None else (prompt, *events)
     if cuts is not None and len(cuts) != len(chain):
         raise ValueError(f"expected {len(chain)} cuts, got {len(cuts)}")
-    for place, event in enumerate(chain):
+    known = tuple(each.event for each in _path(node) if each.event is not None)
+    for place, event in enumerate(chain[len(known) :], len(known)):
         node = Node(node, event, cut=bool(cuts and cuts[place]))
-    return Context(reader, prompt, events, dropped_frames, node)
+    chain = known + chain[len(known) :]  # the very frames whose latents are remembered
+    return Context(reader, prompt, chain if prompt is None else chain[1:], dropped_frames, node)
+
+
+def _read_part(node: Node) -> Node:
+    """The newest node up to here that the model has read; the root counts as read."""
+    while node.full is None:
+        assert node.parent is not None, "an empty context has been read"
+        node = node.parent
+    return node
 
 
 def _path(node: Node) -> list[Node]:

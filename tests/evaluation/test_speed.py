@@ -47,7 +47,12 @@ def test_steps_are_counted_per_environment_without_warm_up_and_reset() -> None:
 
 
 def test_a_world_without_a_model_has_rows_of_the_environment_only() -> None:
-    assert {row.metric for row in ticking().rows()} == {"env_steps_per_second", "ms_per_batch_step", "ms_by_history"}
+    assert {row.metric for row in ticking().rows()} == {
+        "env_steps_per_second",
+        "ms_per_batch_step",
+        "ms_by_history",
+        "ms_restore",
+    }
 
 
 def test_the_defaults_are_the_definitions_of_the_documentation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from bagel_world.errors import (
 from bagel_world.model.bagel import Bagel
 from bagel_world.types import Frame, Thought
 from bagel_world.world.context import Context, Seen
+from bagel_world.world.prefill import Prefill
 from tests.model.folder import write_folder
 
 QUICK: dict[str, Any] = {"evaluations": 3}
@@ -212,6 +214,40 @@ def test_a_restored_context_imagines_the_same_bits(world: BagelWorld) -> None:
     restored = world.restore(context.get_state())
     assert restored.get_state().keys() == context.get_state().keys()
     np.testing.assert_array_equal(world.imagine([restored], seeds=[4])[0], world.imagine([context], seeds=[4])[0])
+
+
+def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The events of every run that the model reads from now on."""
+    runs: list[int] = []
+    run = Prefill._run
+
+    def counted(self: Prefill, batch: Any, name: Any) -> None:
+        runs.extend(len(each) for each in batch)
+        run(self, batch, name)
+
+    monkeypatch.setattr(Prefill, "_run", counted)
+    return runs
+
+
+def test_what_is_still_at_hand_is_not_read_again(world: BagelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    past = grow(world, [0, "go", 1])
+    world.imagine([past], seeds=[0])
+    context = past.say("go").observe(picture(2))  # its end is not read yet
+    state = context.get_state()
+    onward = context.say("left")
+    expected = world.imagine([onward], seeds=[1])[0]
+    runs = count_runs(monkeypatch)
+    restored = world.restore(state)
+    np.testing.assert_array_equal(world.imagine([restored.say("left")], seeds=[1])[0], expected)
+    assert runs == [3]  # what was said, seen and said since the last reading
+    other = world.imagine([world.restore(state).say("right")], seeds=[1])[0]
+    assert onward.frames  # somebody still goes on from there
+    del past, context, onward, restored
+    gc.collect()
+    runs.clear()
+    again = world.imagine([world.restore(state).say("right")], seeds=[1])[0]
+    assert sum(runs) == 6
+    np.testing.assert_array_equal(again, other)
 
 
 def test_a_state_keeps_the_noise_that_sampled_a_frame(world: BagelWorld) -> None:
