@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -127,9 +128,18 @@ def _table(rows: Sequence[Row]) -> str:
 
 def _figure(picture: Path) -> str:
     data = base64.b64encode(picture.read_bytes()).decode()
-    words = picture.stem.replace("_", " ")
+    words = _caption(picture.stem)
     source = f"data:{_KINDS[picture.suffix]};base64,{data}"
     return f'<figure><img alt="{_text(words)}" src="{source}"><figcaption>{_text(words)}</figcaption></figure>'
+
+
+def _caption(stem: str) -> str:
+    """The words for a picture's file name; a movie's tells who, how it ended, and on which mission."""
+    movie = re.fullmatch(r"(.+)_(win|failure)_(\d+)", stem)
+    if movie is None:
+        return stem.replace("_", " ")
+    who, verdict, mission = movie.groups()
+    return f"{who.replace('_', ' ')}: {verdict}, mission {int(mission)}"
 
 
 def _pairs(values: Mapping[str, object]) -> str:
