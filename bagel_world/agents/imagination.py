@@ -14,7 +14,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import TypeVar
@@ -150,6 +150,15 @@ class Imagination:
     def now(self) -> float:
         """The score of the present frame."""
         return self.score([self.root])[0]
+
+    @cached_property
+    def reached(self) -> float:
+        """The score of the present frame for the goal alone: what was explored keeps nobody from arriving."""
+        if not self.goal.explored or not getattr(self.scorer, "curiosity", 0.0):
+            return self.now  # most scorers do not mind
+        self.model_calls += self.scorer.model_calls
+        alone = replace(self._candidate(self.root), goal=replace(self.goal, explored=()))
+        return float(self.scorer.score(self.world, [alone])[0])
 
     @property
     def left(self) -> int:

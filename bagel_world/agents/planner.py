@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, cast
 
 import gymnasium as gym
@@ -238,8 +239,9 @@ class Planner:
 
     def arrived(self, tree: Imagination) -> bool:
         """Whether the present frame scores as high as the goal itself."""
-        now = tree.now  # asked in any case: a goal that cannot be scored fails before anything is imagined
-        return tree.scorer.judges_success and now >= self.stop_score(tree.scorer)
+        _ = tree.now  # asked in any case: a goal that cannot be scored fails before anything is imagined
+        enough = self.stop_score(tree.scorer)
+        return tree.scorer.judges_success and enough < inf and tree.reached >= enough
 
     def stop_score(self, scorer: Scorer) -> float:
         """The score from which on the goal counts as reached."""
@@ -250,8 +252,8 @@ class Planner:
             goal=tree.goal,
             candidates=(),
             choice=None,
-            reason=arrived_reason(tree.now, self.stop_score(tree.scorer), tree.scorer.source),
-            now=tree.now,
+            reason=arrived_reason(tree.reached, self.stop_score(tree.scorer), tree.scorer.source),
+            now=tree.reached,
             trust=tree.trust,
             scorer=tree.scorer.source,
             cost=tree.cost,

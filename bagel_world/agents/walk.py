@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from bagel_world.agents.body import Body, Sight
@@ -52,6 +53,7 @@ class Walk:
         context: what really came, and what was done.
         trust: what is left of it.
         steps: behind us.
+        looked: frames at which it planned before: what counts as explored.
         cost: of all plans and checks.
         score: of the newest frame.
     """
@@ -61,6 +63,7 @@ class Walk:
         self.start = context.frames[-1]
         self.trust = Trust(rule=planner.trust_rule)
         self.steps: list[Step] = []
+        self.looked: list[Frame] = []
         self.cost = Cost()
         self.score = float("nan")
         self.last_plan: Plan | None = None
@@ -69,11 +72,12 @@ class Walk:
         """Plan and follow, again and again."""
         while True:
             tree = self._imagination()
-            self.score = tree.now
+            self.score = tree.reached
             if len(self.steps) >= most and not self.planner.arrived(tree):
                 self.cost += tree.cost
                 return "steps"
             plan = self.planner.decide(tree)
+            self.looked.append(self.context.frames[-1])
             self.cost += plan.cost
             if plan.choice is None:
                 self.last_plan = plan
@@ -141,14 +145,14 @@ class Walk:
 
     def _score_last(self) -> float:
         tree = self._imagination()
-        score = tree.now
+        score = tree.reached
         self.cost += tree.cost
         return score
 
     def _imagination(self) -> Imagination:
         return self.planner.imagination(
             self.context,
-            self.goal,
+            replace(self.goal, explored=(*self.goal.explored, *self.looked)),
             seed=self.seed,
             step=len(self.steps),
             trust=self.trust.level,

@@ -24,8 +24,8 @@ class Goal:
     Attributes:
         image: uint8, shape (height, width, 3).
         text: words such as "stand in front of the red door".
-        explored: real frames of places that were looked at before, where the goal is not; a scorer may think less of being there
-            again. They do not count as something to reach.
+        explored: real frames of places that were looked at before, where the goal is not. A scorer that has a `curiosity` above 0
+            thinks less of being there again; the others do not mind. They do not count as something to reach.
     """
 
     image: Frame | None = None

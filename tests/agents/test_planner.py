@@ -222,6 +222,32 @@ def test_the_same_seed_gives_the_same_walk() -> None:
     assert len({told(seed)[0] for seed in range(5)}) > 1
 
 
+class Curious:
+    """Scores by the tape, less so what was explored; remembers how much that was."""
+
+    source, calibration, model_calls, judges_success, success_distance = "curious", "", 1, True, 0.01
+
+    def __init__(self, curiosity: float) -> None:
+        self.curiosity = curiosity
+        self.explored: list[tuple[Any, ...]] = []
+
+    def score(self, world: Any, candidates: Any) -> list[float]:
+        self.explored.append(tuple(read_tape(frame) for frame in candidates[0].goal.explored))
+        plain = matches((1, 2, 0))
+        return [plain(each.frame, each.goal) - self.curiosity * bool(each.goal.explored) for each in candidates]
+
+
+@pytest.mark.parametrize("curiosity", [0.0, 0.5])
+def test_what_was_planned_at_counts_as_explored_but_does_not_keep_from_arriving(curiosity: float) -> None:
+    scorer = Curious(curiosity)
+    report = planner(scorer, stop_at=None).run(TapeEnv(), "x")
+    assert (report.end, report.score, len(report.steps)) == ("goal", 1.0, 3)
+    assert max(scorer.explored, key=len) == ((), (1,), (1, 2))
+    assert report.goal.explored == ()
+    alone = sum(not each for each in scorer.explored)
+    assert alone == (2 if curiosity == 0.0 else 5)  # the first plan; where it matters also every place that it came to
+
+
 # --- how it ends
 
 

@@ -64,7 +64,12 @@ def test_the_page_holds_everything_and_needs_nothing(folder: Path) -> None:
     page = write_page(folder).read_text()
     for text in ("<td>a, step 1<td>10<td>0.5<td>0.4 .. 0.6", "<td>b &amp; c", "eval &lt;b&gt;", "Nothing &amp; more.", "<svg"):
         assert text in page
-    assert page.index("Wins") < page.index("planner: win, mission 3") < page.index("Failures") < page.index("planner: failure, mission 4")
+    assert (
+        page.index("Wins")
+        < page.index("planner: win, mission 3")
+        < page.index("Failures")
+        < page.index("planner: failure, mission 4")
+    )
     assert "<script" not in page
     sources = re.findall(r'src="([^"]*)"', page)
     assert len(sources) == 3
