@@ -102,7 +102,7 @@ def closed_loop(
         missions = _missions(house, split, goal, n=n, seed=seed)
         oracle = OracleWorld(house, subject.world)
         everybody = line_up(subject.world, oracle, judge, rollouts=counts, maneuvers=maneuvers, commit=commit)
-        chosen = _chosen([each for each in everybody if goal == "object" or each.name != "thought only"], only)
+        chosen = _chosen([each for each in everybody if goal == "object" or not each.name.startswith("thought only")], only)
         try_one = partial(send, house=house, scorer=judge, rule=rule, seed=seed)
         keep = WalkMovies(out, each=movies).keep
         outcomes = run_missions(chosen, missions, try_one, out, settings=settings, keep=keep, track=track)

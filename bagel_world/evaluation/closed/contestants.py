@@ -80,21 +80,31 @@ class Wanderer:
 
 @dataclass(slots=True, kw_only=True)
 class Thinker:
-    """The model's own chain of thought, without imagining anything: it is asked, and does what it says."""
+    """The model's own chain of thought, without imagining anything: it is asked, and does what it says.
+
+    Attributes:
+        stops: whether it may stop by its own word; else by the rule alone, as everybody else.
+    """
 
     world: World
-    name: str = "thought only"
+    stops: bool = True
+
+    @property
+    def name(self) -> str:
+        """Of the row in the table."""
+        return "thought only" if self.stops else "thought only, stopped by the rule"
 
     def decide(self, context: Context, goal: Goal, *, step: int, seed: int) -> Decision:
-        """The first action of its answer; "Stay" and what it calls the end stop; what cannot be read turns left."""
+        """The first action of its answer; "Stay" and what it calls the end stop, or turn left like what cannot be read."""
         world: Any = self.world
         (answer,) = world.ask_many([context], [_question(goal)], think=True, seeds=[seed_for(seed, _THINK, step)])
         read = read_proposal(answer, NAVIGATE_WORDS, thought=getattr(answer, "thought", None))
         if isinstance(read, Malformed):
             return Decision(words=(LEFT,), model_calls=1)
         words = tuple(action.text for action in read.actions[:1])
-        stops = not words or words[0] == STAY
-        return Decision(words=() if stops else words, stops=stops, model_calls=1)
+        if words and words[0] != STAY:
+            return Decision(words=words, model_calls=1)
+        return Decision(words=() if self.stops else (LEFT,), stops=self.stops, model_calls=1)
 
 
 def _question(goal: Goal) -> str:
@@ -166,7 +176,7 @@ def line_up(
     settings: dict[str, Any] = {"maneuvers": maneuvers, "commit": commit}
     found: list[Contestant] = [Wanderer(world=world)]
     if getattr(world, "can_write", False):
-        found.append(Thinker(world=world))
+        found += [Thinker(world=world), Thinker(world=world, stops=False)]
     found.append(planning("planner, random scorer", world, RandomScorer(), rollouts=most, **settings))
     for count in sorted(rollouts):
         found.append(planning(f"planner, learned world, {rollout_words(count)}", world, scorer, rollouts=count, **settings))

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bagel_world.errors import RecordingError
-from bagel_world.evaluation.closed.contestants import Decision, Wanderer, line_up, planning
+from bagel_world.evaluation.closed.contestants import Decision, Thinker, Wanderer, line_up, planning
 from bagel_world.evaluation.closed.maneuvers import Maneuvers
 from bagel_world.evaluation.closed.missions import GOAL_RADIUS, Mission, draw_missions
 from bagel_world.evaluation.closed.oracle_world import OracleWorld
@@ -26,6 +27,7 @@ from bagel_world.evaluation.closed.trials import (
 )
 from bagel_world.evaluation.closed.walk_movies import WalkMovies
 from bagel_world.world.fake import FakeWorld
+from bagel_world.world.scoring import Goal
 from tests.evaluation.closed.paper_house import PaperHouse, perfect_scorer, read_pose
 
 RULE = StopRule(at_least=0.92)  # 0.8 m
@@ -178,6 +180,22 @@ def test_outcomes_under_other_settings_are_not_mixed(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "settings.json").read_text()) == {"seed": 0, "scorer": "effnet"}
 
 
+@pytest.mark.parametrize(
+    ("answer", "own_word", "by_rule"),
+    [
+        ("Look right", (("Look right",), False), (("Look right",), False)),
+        ("Stay", ((), True), (("Look left",), False)),
+        ("I see nothing at all, sorry", (("Look left",), False), (("Look left",), False)),
+    ],
+)
+def test_who_thinks_may_stop_by_its_own_word_or_by_the_rule_alone(answer: str, own_word: Any, by_rule: Any) -> None:
+    world: Any = SimpleNamespace(ask_many=lambda *asked, **settings: [answer])
+    for stops, expected in ((True, own_word), (False, by_rule)):
+        decision = Thinker(world=world, stops=stops).decide(FakeWorld().begin(), Goal(text="the duck"), step=0, seed=0)
+        assert (decision.words, decision.stops) == expected
+        assert decision.model_calls == 1
+
+
 def test_everybody_lines_up(missions: list[Mission]) -> None:
     house = PaperHouse()
     names = [
@@ -194,6 +212,7 @@ def test_everybody_lines_up(missions: list[Mission]) -> None:
     assert names == [
         "random actions",
         "thought only",
+        "thought only, stopped by the rule",
         "planner, random scorer",
         "planner, learned world, 1 rollout",
         "planner, learned world, 3 rollouts",
