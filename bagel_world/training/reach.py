@@ -44,8 +44,8 @@ class Lesson:
 
     Attributes:
         pictures: whether goals are pictures; else they are names.
-        favored: bool, shape (pairs,): pairs that are drawn more often than they come.
-        share: how often.
+        favored: int64, shape (favored,): places of pairs that are drawn more often than they come.
+        share: of the drawn pairs that come from those.
     """
 
     frames: Tensor
