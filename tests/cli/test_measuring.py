@@ -143,5 +143,10 @@ def test_bench_writes_its_figures_and_says_when_they_are_not_to_be_quoted(
     assert run("bench", "--checkpoint", "fake", "--quick", "--out", tmp_path) == 0
     assert "too few steps" in capsys.readouterr().out
     report = json.loads((tmp_path / "bench.json").read_text())
-    assert {row["metric"] for row in report["rows"]} == {"env_steps_per_second", "ms_per_batch_step", "ms_by_history"}
+    assert {row["metric"] for row in report["rows"]} == {
+        "env_steps_per_second",
+        "ms_per_batch_step",
+        "ms_by_history",
+        "ms_restore",
+    }
     assert "--quick" in shlex.split(report["command"])
