@@ -29,7 +29,7 @@ def films(tmp_path: Path) -> Path:
 
 def test_films_become_a_folder_to_train_on(films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = run(films, out, "--size", "64x64", "--captions", "template:{seconds:.2f} s later", "--license", "MIT")
+    done = run(films, out, "--size", "64x64", "--captions", "template:{seconds:.3f} s later", "--license", "MIT")
     assert done.exit_code == 0
     assert "written" in done.stdout
     assert str(out / "clips.png") in done.stdout
@@ -37,7 +37,7 @@ def test_films_become_a_folder_to_train_on(films: Path, tmp_path: Path) -> None:
     assert len(samples) == 2
     for sample in samples:
         times = [image.time or 0.0 for image in sample.images]
-        assert [text.text for text in sample.texts] == [f"{gap:.2f} s later" for gap in np.diff(times)]
+        assert [float(text.text.removesuffix(" s later")) for text in sample.texts] == pytest.approx(np.diff(times), abs=0.0006)
         assert {image.size for image in sample.images} == {(64, 64)}
         assert sample.license == "MIT"
     report = Report.model_validate_json((out / "report.json").read_text())
@@ -45,7 +45,7 @@ def test_films_become_a_folder_to_train_on(films: Path, tmp_path: Path) -> None:
     manifest = json.loads((out / "samples.json").read_text())
     assert manifest["command"].startswith(f"bagel-world data from-video {films} {out} --captions ")
     assert "--min-seconds 1.0" in manifest["command"]
-    assert manifest["settings"]["captions"] == "template:{seconds:.2f} s later"
+    assert manifest["settings"]["captions"] == "template:{seconds:.3f} s later"
 
 
 def test_a_sidecar_gives_the_words_and_the_moments(films: Path, tmp_path: Path) -> None:
