@@ -9,6 +9,7 @@ are follows the reachability network of Savinov et al. (arXiv 1810.02274).
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Self
 
@@ -169,6 +170,12 @@ def save_reach(net: ReachNet, folder: str | Path) -> Path:
         file.write(save(tensors))
     replace_text(folder / _CONFIG, net.config.model_dump_json(indent=2) + "\n")
     return folder
+
+
+def reach_hash(folder: str | Path) -> str:
+    """Names the weights of a folder: differs where they differ."""
+    with (Path(folder) / _WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_reach(folder: str | Path) -> ReachNet:

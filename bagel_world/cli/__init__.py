@@ -51,6 +51,7 @@ class EvalGroup(LazyGroup):
         "long": Entry("bagel_world.cli.long_run:long_run", "Does a walk of 500 steps stay cheap and in color?"),
         "solvers": Entry("bagel_world.cli.solvers:solvers", "What does every model call per frame buy?"),
         "closed-loop": Entry("bagel_world.cli.closed_loop:closed_loop", "Does imagining help an agent reach goals?"),
+        "reach": Entry("bagel_world.cli.reach:reach", "Does a scorer tell how far it is to a goal?"),
         "divergence": Entry("bagel_world.cli.divergence:divergence", "Watch the real and the imagined world drift apart."),
     }
 

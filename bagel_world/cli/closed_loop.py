@@ -79,16 +79,17 @@ def closed_loop(
     An agent sees real frames only, imagines, acts at most 60 times, and has to stop by itself within a meter of walking from the
     goal. Contestants: random actions; the model's own thoughts without imagining (object goals, where the checkpoint writes);
     the planner with a random scorer; the planner with the learned world and 1, 3 and 9 imagined maneuvers; the planner with the
-    simulator as its world, which is the bound for these maneuvers and this scorer. All stop by the same rule.
+    simulator as its world, which is the bound for these maneuvers and this scorer. All stop by the same rule; thoughts have a
+    second row, in the first they may stop by their own word too.
 
     Every finished try is one line of outcomes.jsonl: the same command goes on where it was stopped, or adds missions with a
     larger --n. `bagel-world report OUT` makes a page of it.
 
     Example: bagel-world eval closed-loop --checkpoint nano --goal image --n 300
     """
-    subject = Subject.load(checkpoint, task="navigate", device=device, sampling=sampling)
     if sim == "doom" and goal != "image":
         raise ConfigError("Missions in Doom have pictures as goals: its rooms hold no objects. Leave out --goal object.")
+    subject = Subject.load(checkpoint, task="navigate", device=device, sampling=sampling)
     name = scorer or "reach"
     rule = StopRule(at_least=DEFAULT_STOPS.get(name, 0.9) if stop_at is None else stop_at)
     judge = _scorer(name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,26 +9,23 @@ import numpy as np
 import torch
 import typer
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
+from bagel_world.cli.reach import PAIRS, figures_of
+from bagel_world.cli.reach_footage import read_houses
 from bagel_world.cli.train import progress_bar
-from bagel_world.episodes.shards import read_episodes
-from bagel_world.images import fit_image
+from bagel_world.evaluation.report import to_table
 from bagel_world.perception import Perception
 from bagel_world.reach import ReachConfig, ReachNet, save_reach
 from bagel_world.sims.reach_pairs import ReachPairs, reach_pairs
-from bagel_world.training.reach import Lesson, ReachTrainer, ReachTraining, measure
-from bagel_world.types import Episode, Frame
-
-_COLUMNS = {"meters_off": "meters off", "rank": "rank corr.", "near": "AUC of 1 m", "within": "within 1 m"}
+from bagel_world.training.reach import Lesson, ReachTrainer, ReachTraining
+from bagel_world.types import Episode
 
 
 def train_reach(
     footage: Annotated[list[Path], typer.Argument(help="Folders with houses that `bagel-world record` made.")],
     out: Annotated[Path, typer.Option(help="Folder for the network.")] = Path("runs/reach"),
     held_out: Annotated[
-        list[Path] | None, typer.Option(help="Folders with other houses, to measure with. May be repeated.")
+        list[Path] | None, typer.Option(help="Folders with other houses, to measure with as `bagel-world eval reach` does.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Of training.")] = ReachTraining().steps,
     batch: Annotated[int, typer.Option(min=1, help="Pairs per step, of pictures and of objects each.")] = ReachTraining().batch,
@@ -48,7 +43,7 @@ def train_reach(
     """
     console = Console(stderr=True)
     torch.manual_seed(seed)
-    frames, walks = _read(footage, side, console)
+    frames, walks = read_houses(footage, side, console)
     names = tuple(sorted({name for each in walks for seen in each.visible or () for name in seen}))
     net = ReachNet(ReachConfig(names=names, side=side), Perception.load())
     lessons = _lessons(walks, names, goals=goals, seed=seed)
@@ -66,24 +61,8 @@ def train_reach(
         ReachTrainer(net, frames, lessons, training, bfloat16=bfloat16, looking=look).train(follow)
     save_reach(net, out)
     if held_out:
-        frames, walks = _read(held_out, side, console)
-        console.print(_table(net, frames, _lessons(walks, names, goals=goals, seed=seed)))
+        console.print(to_table(figures_of(net, held_out, console, n=PAIRS, goals=goals, seed=seed), title="In other houses"))
     console.print(f"Network: {out}", highlight=False)
-
-
-def _read(folders: list[Path], side: int, console: Console) -> tuple[Frame, list[Episode]]:
-    """All frames end to end, as small as they are looked at, and the walks without them."""
-    frames, walks = [], []
-    for episode in track(_episodes(folders), description="reading", console=console):
-        small = np.stack([fit_image(frame, (side, side)) for frame in episode.frames])
-        frames.append(small)
-        walks.append(replace(episode, frames=small))
-    return np.concatenate(frames), walks
-
-
-def _episodes(folders: list[Path]) -> Iterator[Episode]:
-    for folder in folders:
-        yield from read_episodes(folder)
 
 
 def _lessons(walks: list[Episode], names: tuple[str, ...], *, goals: int, seed: int) -> tuple[Lesson, Lesson]:
@@ -107,14 +86,3 @@ def _lesson(pairs: ReachPairs, *, favored: np.ndarray, share: float) -> Lesson:
         favored=torch.from_numpy(favored),
         share=share,
     )
-
-
-def _table(net: ReachNet, frames: Frame, lessons: tuple[Lesson, Lesson]) -> Table:
-    """How well it tells distances in the other houses."""
-    table = Table("goal", "pairs", *_COLUMNS.values())
-    for lesson in lessons:
-        if len(lesson.frames):
-            figures = measure(net, frames, lesson)
-            row = [f"{figures[key]:.3f}" for key in _COLUMNS]
-            table.add_row("pictures" if lesson.pictures else "objects", f"{len(lesson.frames):,}", *row)
-    return table

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from bagel_world.errors import ConfigError
-from bagel_world.evaluation.metrics import RESAMPLES, Interval
+from bagel_world.evaluation.metrics import RESAMPLES, Interval, rank_correlation
+
+_RANK_RESAMPLES = RESAMPLES // 10
+"""Ranks of thousands of values take their time."""
 
 
 def area_under_curve(scores: npt.ArrayLike, truths: npt.ArrayLike) -> float:
@@ -33,6 +36,14 @@ def auc_interval(scores: npt.ArrayLike, truths: npt.ArrayLike, *, groups: npt.Ar
     return Interval(area_under_curve(values, true), float(low), float(high))
 
 
+def rank_interval(one: npt.ArrayLike, other: npt.ArrayLike, *, groups: npt.ArrayLike | None = None, seed: int = 0) -> Interval:
+    """Spearman's correlation of two lists and its 95 % percentile interval from a bootstrap over groups."""
+    left, right = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    draws = [rank_correlation(left[chosen], right[chosen]) for chosen in _samples(len(left), groups, _RANK_RESAMPLES, seed)]
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return Interval(rank_correlation(left, right), float(low), float(high))
+
+
 def resampled(
     statistic: Callable[[npt.NDArray[np.float64], npt.NDArray[np.bool_]], float],
     scores: npt.NDArray[np.float64],
@@ -43,12 +54,17 @@ def resampled(
     seed: int,
 ) -> list[float]:
     """A statistic of true and false cases on bootstrap samples of whole groups; samples with only one of them are left out."""
-    _, member = np.unique(np.arange(len(scores)) if groups is None else np.asarray(groups), return_inverse=True)
-    places = [np.flatnonzero(member == group) for group in range(int(member.max()) + 1)]
-    rng = np.random.default_rng(seed)
     draws = []
-    for _ in range(resamples):
-        chosen = np.concatenate([places[each] for each in rng.integers(len(places), size=len(places))])
+    for chosen in _samples(len(scores), groups, resamples, seed):
         if truths[chosen].any() and not truths[chosen].all():
             draws.append(statistic(scores[chosen], truths[chosen]))
     return draws
+
+
+def _samples(count: int, groups: npt.ArrayLike | None, resamples: int, seed: int) -> Iterator[npt.NDArray[np.intp]]:
+    """Places of bootstrap samples of whole groups."""
+    _, member = np.unique(np.arange(count) if groups is None else np.asarray(groups), return_inverse=True)
+    places = [np.flatnonzero(member == group) for group in range(int(member.max()) + 1)]
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield np.concatenate([places[each] for each in rng.integers(len(places), size=len(places))])

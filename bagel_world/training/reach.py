@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,9 +12,13 @@ from torch import Tensor
 
 from bagel_world.errors import TrainingError
 from bagel_world.reach import ReachNet
+from bagel_world.training.optim import OptimizerConfig, rate_factor
 from bagel_world.types import Frame
 
 _SIDE_WEIGHT = 0.5
+_WARM_UP = 0.05
+"""Share of the steps."""
+
 _LOOKS = 64
 """Frames that are looked at at a time."""
 
@@ -136,6 +137,7 @@ class ReachTrainer:
         self._device = net.places.device
         self._bfloat16 = bfloat16
         self._generator = torch.Generator().manual_seed(config.seed)
+        self._schedule = OptimizerConfig(schedule="cosine", warmup_steps=round(_WARM_UP * config.steps))
         decayed = [each for each in net.parameters() if each.ndim > 1]
         others = [each for each in net.parameters() if each.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -154,7 +156,7 @@ class ReachTrainer:
     def learn(self) -> dict[str, float]:
         """One step; its losses by kind of goal."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self.config.rate * self._factor()
+            group["lr"] = self.config.rate * rate_factor(self.step, self.config.steps, self._schedule)
         losses: dict[str, Tensor] = {}
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             for lesson in self.lessons:
@@ -168,12 +170,6 @@ class ReachTrainer:
         self._optimizer.step()
         self.step += 1
         return {name: float(each.detach()) for name, each in losses.items()}
-
-    def _factor(self) -> float:
-        warm = max(1, round(0.05 * self.config.steps))
-        if self.step < warm:
-            return (self.step + 1) / warm
-        return 0.5 + 0.5 * math.cos(math.pi * (self.step - warm) / max(1, self.config.steps - warm))
 
     def _loss(self, lesson: Lesson) -> Tensor:
         rows = lesson.draw(self.config.batch, self._generator)
@@ -216,54 +212,3 @@ def far_loss(logits: Tensor, meters: Tensor, bins: tuple[float, ...]) -> Tensor:
     logs = logits.log_softmax(dim=-1)
     low, high = logs.gather(1, upper[:, None] - 1)[:, 0], logs.gather(1, upper[:, None])[:, 0]
     return -((1 - share) * low + share * high).mean()
-
-
-@torch.inference_mode()
-def measure(net: ReachNet, frames: Frame, lesson: Lesson, *, batch: int = 256, most: int = 8192) -> dict[str, float]:
-    """How well a network tells distances it was not taught.
-
-    Args:
-        net: the network, set to be asked.
-        frames: the held-out footage.
-        lesson: held-out pairs.
-        batch: pairs at a time.
-        most: pairs in all, spread evenly.
-
-    Returns:
-        "meters_off": mean absolute error of the expected distance; "rank": rank correlation of distances; "near": the area under
-        the curve of telling pairs within a meter from others; "within": share of pairs within a meter.
-    """
-    device = net.places.device
-    rows = torch.linspace(0, len(lesson.frames) - 1, min(most, len(lesson.frames))).round().long()
-    told, near = [], []
-    for part in rows.split(batch):
-        far = net(*_tokens(net, frames, lesson, part, device))[0].float().softmax(dim=-1)
-        told.append((far @ torch.tensor(net.config.meters, device=device)).cpu())
-        near.append((far @ (net.config.discount ** torch.tensor(net.config.meters, device=device))).cpu())
-    meters, guess, score = lesson.meters[rows].clamp(max=net.config.meters[-1]), torch.cat(told), torch.cat(near)
-    within = meters <= 1.0
-    return {
-        "meters_off": float((guess - meters).abs().mean()),
-        "rank": float(np.corrcoef(_ranks(guess), _ranks(meters))[0, 1]),
-        "near": _area(score, within),
-        "within": float(within.float().mean()),
-    }
-
-
-def _tokens(net: ReachNet, frames: Frame, lesson: Lesson, rows: Tensor, device: torch.device) -> Iterator[Tensor]:
-    def look(places: Tensor) -> Tensor:
-        return net.look(net.see(net.pixels(frames[places.numpy()]).to(device)))
-
-    yield look(lesson.frames[rows])
-    yield look(lesson.goals[rows]) if lesson.pictures else net.hear(lesson.goals[rows].to(device))
-
-
-def _ranks(values: Tensor) -> npt.NDArray[np.float64]:
-    return values.argsort().argsort().double().numpy()
-
-
-def _area(scores: Tensor, positive: Tensor) -> float:
-    """The chance that a positive scores above a negative."""
-    ranks = torch.from_numpy(_ranks(scores))[positive]
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    return float((ranks.sum() - ones * (ones - 1) / 2) / (ones * zeros)) if ones and zeros else math.nan

@@ -16,6 +16,9 @@ from bagel_world.world.protocol import World
 from bagel_world.world.scoring import Candidate, Goal
 from bagel_world.world.weights import ASSETS
 
+SHIPPED = ASSETS / "reach"
+"""The network that comes with the package."""
+
 _BATCH = 64
 
 
@@ -40,10 +43,10 @@ class ReachScorer:
     success_distance = 0.2
 
     def __init__(self, net: ReachNet | str | Path | None = None, *, curiosity: float = 0.3) -> None:
-        self.net = net if isinstance(net, ReachNet) else load_reach(net or ASSETS / "reach")
+        self.net = net if isinstance(net, ReachNet) else load_reach(net or SHIPPED)
         self.calibration = (
             f"Expected value of {self.net.config.discount:g} ** meters of walking to the goal, in (0, 1]; 1 means there. "
-            "Taught in houses of MiniWorld; elsewhere it only tells alike from different."
+            "Where nothing looks as in the houses it was taught in, it only tells alike from different."
         )
         self.curiosity = curiosity
         self._goal: tuple[Goal, Tensor] | None = None
