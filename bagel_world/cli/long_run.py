@@ -44,7 +44,8 @@ def long_run(
     """Walk at random for hundreds of steps on the world's own frames.
 
     Milliseconds per step (medians of 20) and resident memory of one walk; sharpness, contrast, saturation and the channels of
-    several walks beside those of real frames. Writes a table, curves and a filmstrip.
+    several walks beside those of real frames and, in houses, of the same walks in the simulator (extra sims). Writes a table,
+    curves and a filmstrip.
 
     Example: bagel-world eval long --checkpoint nano --steps 500 --sinks 1
     """

@@ -1,6 +1,7 @@
 """Long runs: whether step 500 of a walk costs what step 30 did, in time and memory, and what the picture has come to.
 
-One walk alone is timed and weighed; several in a batch are looked at. All are random walks on the world's own frames.
+One walk alone is timed and weighed; several in a batch are looked at. All are random walks on the world's own frames. Where the
+simulator can be asked it walks along: a random walk ends before a bare wall now and then in the real world too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bagel_world.errors import ConfigError
 from bagel_world.evaluation.colors import CHANNELS, channel_means, channel_spreads, saturation
 from bagel_world.evaluation.figures import Curve, Panel
 from bagel_world.evaluation.metrics import Interval, Values, mean_interval, median_interval, ratio_interval, sharpness
+from bagel_world.evaluation.real_walks import real_walks
 from bagel_world.evaluation.report import Row, by_metric, make_row
 from bagel_world.evaluation.sheets import Strip
 from bagel_world.evaluation.subject import Subject, Track, seed_for, untracked
@@ -34,6 +36,7 @@ EARLY_TIME, EARLY_MEMORY = 30, 50
 MOST_TIME, MOST_MEMORY = 1.3, 1.1
 """What the last step may cost, in units of the early ones."""
 
+_MERITS = ("sharpness", "saturation", "contrast")
 _SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 200, 300, 400, 500, 1000, 2000)
 _STRIPS = 4
 _ALONE, _TOGETHER = 0, 1
@@ -73,6 +76,7 @@ class LongRun:
         info: of its last step.
         frames: of the walks in a batch, uint8 (walks, steps + 1, height, width, 3); the first one is a start.
         real: frames of the starting episodes, uint8 (n, height, width, 3): what the pictures should look like.
+        beside: what the simulator shows on the same walks, shaped like `frames`; None where it cannot be asked.
     """
 
     config: LongRunConfig
@@ -81,6 +85,7 @@ class LongRun:
     info: Mapping[str, Any]
     frames: Frame
     real: Frame
+    beside: Frame | None = None
 
     @property
     def time_ratio(self) -> float:
@@ -116,22 +121,26 @@ class LongRun:
             yield make_row(name, "real frames", len(values), mean_interval(values))
             yield make_row(name, "first frames", len(walks), mean_interval(begin[name]))
         for step in self.config.marks:
-            for name, values in self._block(step).items():
-                groups = np.repeat(walks, values.size // len(walks))
-                yield make_row(name, f"around step {step}", values.size, mean_interval(values.ravel(), groups=groups))
-        last = self._block(self.config.steps)
-        for name in ("sharpness", "saturation", "contrast"):
-            means = last[name].mean(axis=1)
-            reference = np.full(len(means), real[name].mean())
-            yield make_row(
-                f"{name}_ratio", f"around step {self.config.steps} over real frames", len(means), ratio_interval(means, reference)
-            )
+            yield from self._block_rows(self.frames, step, "")
+            if self.beside is not None:
+                yield from self._block_rows(self.beside, step, ", real walks")
+        yield from self._ratio_rows(real)
 
-    def _block(self, step: int) -> Picture:
-        """The figures of the pictures around a step, each of shape (walks, block)."""
-        block = _around(np.swapaxes(self.frames[:, 1:], 0, 1), step).swapaxes(0, 1)
-        figures = picture_figures(block.reshape(-1, *block.shape[2:]))
-        return {name: values.reshape(block.shape[:2]) for name, values in figures.items()}
+    def _block_rows(self, frames: Frame, step: int, whose: str) -> Iterator[Row]:
+        walks = np.arange(len(frames))
+        for name, values in _block(frames, step).items():
+            groups = np.repeat(walks, values.size // len(walks))
+            yield make_row(name, f"around step {step}{whose}", values.size, mean_interval(values.ravel(), groups=groups))
+
+    def _ratio_rows(self, real: Picture) -> Iterator[Row]:
+        """How the last pictures compare: with the same real walks where there are some, else with real frames."""
+        step = self.config.steps
+        last, along = _block(self.frames, step), None if self.beside is None else _block(self.beside, step)
+        for name in _MERITS:
+            means = last[name].mean(axis=1)
+            reference = np.full(len(means), real[name].mean()) if along is None else along[name].mean(axis=1)
+            words = f"around step {step} over real {'frames' if along is None else 'walks'}"
+            yield make_row(f"{name}_ratio", words, len(means), ratio_interval(means, reference))
 
     def verdicts(self) -> tuple[str, ...]:
         """What the bars say, in sentences."""
@@ -167,24 +176,33 @@ class LongRun:
             mib = self.resident / _MIB
             level = {f"{MOST_MEMORY} x step {EARLY_MEMORY}": MOST_MEMORY * mib[EARLY_MEMORY - 1]}
             panels.append(Panel(title="resident memory, MiB", x_label="step", curves={"": Curve(x=steps, y=mib)}, levels=level))
-        figures = [picture_figures(self.frames[:, step]) for step in range(1, self.config.steps + 1)]
+        return [*panels, *self._picture_panels(steps)]
+
+    def _picture_panels(self, steps: npt.NDArray[np.int64]) -> Iterator[Panel]:
+        """Figures of merit and colors, over those of the starting episodes; thin lines are the real walks."""
         real = {name: float(values.mean()) for name, values in picture_figures(self.real).items()}
+        walked = {"": self.frames} if self.beside is None else {"": self.frames, ", real walks": self.beside}
+        figures = {who: [picture_figures(frames[:, step]) for step in steps] for who, frames in walked.items()}
 
-        def curve(name: str) -> Curve:
-            return Curve(x=steps, y=[float(each[name].mean() / real[name]) for each in figures])
+        def curves(names: Mapping[str, str]) -> dict[str, Curve]:
+            return {
+                f"{word}{who}": Curve(x=steps, y=[float(each[name].mean() / real[name]) for each in found], faint=bool(who))
+                for word, name in names.items()
+                for who, found in figures.items()
+            }
 
-        shape = {name: curve(name) for name in ("sharpness", "contrast", "saturation")}
-        colors = {channel: curve(f"mean_{channel}") for channel in CHANNELS}
-        for title, curves in (("over real frames", shape), ("mean of a channel over real frames", colors)):
-            panels.append(Panel(title=title, x_label="step", curves=curves, levels={"real": 1.0}))
-        return panels
+        merits, colors = {name: name for name in _MERITS}, {channel: f"mean_{channel}" for channel in CHANNELS}
+        for title, names in (("over real frames", merits), ("mean of a channel over real frames", colors)):
+            yield Panel(title=title, x_label="step", curves=curves(names), levels={"real": 1.0})
 
     def strips(self) -> list[Strip]:
         """Some walks at some steps."""
         shown = [step for step in _SHOWN if step < self.frames.shape[1]]
         captions = tuple(f"step {step}" for step in shown)
         rows = {f"walk {place}": walk[shown] for place, walk in enumerate(self.frames[:_STRIPS])}
-        return [Strip(captions=captions, rows=rows)]
+        if self.beside is not None:
+            rows |= {f"walk {place}, real": walk[shown] for place, walk in enumerate(self.beside[:_STRIPS])}
+        return [Strip(captions=captions, rows=dict(sorted(rows.items())))]
 
 
 def picture_figures(frames: Frame) -> Picture:
@@ -223,7 +241,8 @@ def measure_long_run(
     Raises:
         ConfigError: a world without starting episodes.
     """
-    if not subject.world.starts:
+    starts = subject.world.starts
+    if not starts:
         raise ConfigError("Expected a checkpoint with starting episodes, as the pictures are compared with theirs.")
     alone = WorldEnv(subject.world, horizon=config.steps + 1)
     alone.reset(seed=seed_for(config.seed, _ALONE))
@@ -234,10 +253,10 @@ def measure_long_run(
         seconds.append(clock() - began)
         resident.append(weigh())
     together = WorldVectorEnv(subject.world, config.walks, horizon=config.steps + 1)
-    frames = [together.reset(seed=config.seed)[0]]
-    for actions in track(list(_actions(subject, config, _TOGETHER, config.walks)), f"{config.walks} walks"):
-        frames.append(together.step(actions)[0])
-    real = np.concatenate([episode.frames for episode in subject.world.starts])
+    frames, actions = [together.reset(seed=config.seed)[0]], _actions(subject, config, _TOGETHER, config.walks)
+    beside = real_walks(starts, frames[0], np.array(subject.words)[actions])
+    for chosen in track(list(actions), f"{config.walks} walks"):
+        frames.append(together.step(chosen)[0])
     known = [each for each in resident if each is not None]
     return LongRun(
         config=config,
@@ -245,7 +264,8 @@ def measure_long_run(
         resident=np.array(known, np.float64) if len(known) == len(resident) else None,
         info=info,
         frames=np.stack(frames, axis=1),
-        real=real,
+        real=np.concatenate([episode.frames for episode in starts]),
+        beside=beside,
     )
 
 
@@ -253,6 +273,13 @@ def _actions(subject: Subject, config: LongRunConfig, part: int, count: int) -> 
     """Random ids, shape (steps, count)."""
     generator = np.random.default_rng(seed_for(config.seed, part, 1))
     return generator.integers(0, len(subject.words), (config.steps, count))
+
+
+def _block(frames: Frame, step: int) -> Picture:
+    """The figures of walks' pictures around a step, each of shape (walks, block)."""
+    block = _around(np.swapaxes(frames[:, 1:], 0, 1), step).swapaxes(0, 1)
+    figures = picture_figures(block.reshape(-1, *block.shape[2:]))
+    return {name: values.reshape(block.shape[:2]) for name, values in figures.items()}
 
 
 def _around(values: Any, step: int) -> Any:

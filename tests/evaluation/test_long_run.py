@@ -6,6 +6,7 @@ import json
 import mmap
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_pictures_are_held_against_real_ones() -> None:
     assert values["contrast_ratio", "around step 80 over real frames"].value == pytest.approx(expected)
     first = picture_figures(found.frames[:, 0])
     assert values["mean_red", "first frames"].value == pytest.approx(first["mean_red"].mean())
+
+
+def test_where_the_simulator_walked_along_the_same_walks_are_compared() -> None:
+    alone = measure()
+    found = replace(alone, beside=alone.frames // 2)
+    values = {(row.metric, row.name): row.value for row in found.rows()}
+    assert values["contrast_ratio", "around step 80 over real walks"] == pytest.approx(2.0, abs=0.1)
+    assert ("contrast_ratio", "around step 80 over real frames") not in values
+    assert values["sharpness", "around step 20, real walks"] < values["sharpness", "around step 20"]
+    (strip,) = found.strips()
+    assert list(strip.rows) == ["walk 0", "walk 0, real", "walk 1", "walk 1, real"]
+    assert {"contrast", "contrast, real walks"} <= set(found.panels()[-2].curves)
 
 
 def test_the_same_seed_walks_the_same_way() -> None:

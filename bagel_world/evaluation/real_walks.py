@@ -1,0 +1,58 @@
+"""Real walks: what the simulator shows where imagined walks began, under the same actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import numpy as np
+import numpy.typing as npt
+
+from bagel_world.actions import NAVIGATE_WORDS
+from bagel_world.errors import MissingExtraError, SimulatorError
+from bagel_world.sims.house import House
+from bagel_world.types import Episode, Frame
+
+_SOURCE = "bagel_world.sims.House"
+
+
+def real_walks(starts: Sequence[Episode], first: Frame, words: npt.NDArray[np.str_]) -> Frame | None:
+    """The frames of houses under the actions of imagined walks.
+
+    Args:
+        starts: the episodes that the walks may have begun in.
+        first: the walks' first frames, uint8, shape (walks, height, width, 3).
+        words: action words, shape (steps, walks).
+
+    Returns:
+        uint8, shape (walks, steps + 1, height, width, 3); None where a first frame is in no episode that tells its house and its
+        pose, for words that houses do not know, and where the simulator is not installed or cannot draw.
+    """
+    found = [_begin(starts, frame) for frame in first]
+    begins = [each for each in found if each is not None]
+    if len(begins) < len(found) or not np.isin(words, NAVIGATE_WORDS).all():
+        return None
+    try:
+        return np.stack([_walk(*begin, first.shape[1:3], said) for begin, said in zip(begins, words.T, strict=True)])
+    except (MissingExtraError, SimulatorError):
+        return None
+
+
+def _begin(starts: Sequence[Episode], frame: Frame) -> tuple[Episode, int] | None:
+    """The episode of a house that holds this frame, and its place there."""
+    for episode in starts:
+        if episode.poses is not None and episode.metadata.get("source") == _SOURCE:
+            for place, each in enumerate(episode.frames):
+                if np.array_equal(each, frame):
+                    return episode, place
+    return None
+
+
+def _walk(episode: Episode, place: int, size: tuple[int, ...], words: npt.NDArray[np.str_]) -> Frame:
+    assert episode.poses is not None
+    height, width = size
+    with closing(House(split=str(episode.metadata["split"]), size=(height, width))) as house:
+        pose = tuple(float(each) for each in episode.poses[place])
+        frames = [house.reset(options={"house": int(episode.metadata["seed"]), "pose": pose})[0]]
+        frames += [house.step(NAVIGATE_WORDS.index(word))[0] for word in words.tolist()]
+    return np.stack(frames)
