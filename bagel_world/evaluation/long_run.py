@@ -179,21 +179,22 @@ class LongRun:
         return [*panels, *self._picture_panels(steps)]
 
     def _picture_panels(self, steps: npt.NDArray[np.int64]) -> Iterator[Panel]:
-        """Figures of merit and colors, over those of the starting episodes; thin lines are the real walks."""
-        real = {name: float(values.mean()) for name, values in picture_figures(self.real).items()}
-        walked = {"": self.frames} if self.beside is None else {"": self.frames, ", real walks": self.beside}
-        figures = {who: [picture_figures(frames[:, step]) for step in steps] for who, frames in walked.items()}
+        """Figures of merit and colors over those of the same real walks, or else over those of real frames."""
+        figures = [picture_figures(self.frames[:, step]) for step in steps]
+        if self.beside is None:
+            references, whose = [picture_figures(self.real)] * len(steps), "frames"
+        else:
+            references, whose = [picture_figures(self.beside[:, step]) for step in steps], "walks"
 
-        def curves(names: Mapping[str, str]) -> dict[str, Curve]:
-            return {
-                f"{word}{who}": Curve(x=steps, y=[float(each[name].mean() / real[name]) for each in found], faint=bool(who))
-                for word, name in names.items()
-                for who, found in figures.items()
-            }
+        def curve(name: str) -> Curve:
+            ratios = [float(each[name].mean() / other[name].mean()) for each, other in zip(figures, references, strict=True)]
+            return Curve(x=steps, y=ratios)
 
         merits, colors = {name: name for name in _MERITS}, {channel: f"mean_{channel}" for channel in CHANNELS}
-        for title, names in (("over real frames", merits), ("mean of a channel over real frames", colors)):
-            yield Panel(title=title, x_label="step", curves=curves(names), levels={"real": 1.0})
+        for title, names in ((f"over real {whose}", merits), (f"mean of a channel over real {whose}", colors)):
+            yield Panel(
+                title=title, x_label="step", curves={word: curve(name) for word, name in names.items()}, levels={"real": 1.0}
+            )
 
     def strips(self) -> list[Strip]:
         """Some walks at some steps."""
