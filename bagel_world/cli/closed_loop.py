@@ -35,8 +35,15 @@ from bagel_world.sims.doom import Doom
 from bagel_world.sims.house import House
 from bagel_world.world.scoring import Scorer, make_scorer
 
-DEFAULT_STOPS = {"reach": 0.8, "effnet": 0.79, "goal_image": 0.6, "judge": 0.5}
-"""Scores that stop; those of "reach" and "effnet" were chosen on validation houses, the others are starting points."""
+DEFAULT_STOPS = {
+    ("reach", "object"): 0.8,
+    ("reach", "image"): 0.9,
+    ("effnet", "image"): 0.79,
+    ("goal_image", "image"): 0.6,
+    ("judge", "object"): 0.5,
+}
+"""Scores that stop, by scorer and goal; those of "reach" and "effnet" were chosen on validation houses, the others are starting
+points."""
 
 
 def closed_loop(
@@ -91,7 +98,7 @@ def closed_loop(
         raise ConfigError("Missions in Doom have pictures as goals: its rooms hold no objects. Leave out --goal object.")
     subject = Subject.load(checkpoint, task="navigate", device=device, sampling=sampling)
     name = scorer or "reach"
-    rule = StopRule(at_least=DEFAULT_STOPS.get(name, 0.9) if stop_at is None else stop_at)
+    rule = StopRule(at_least=DEFAULT_STOPS.get((name, goal), 0.9) if stop_at is None else stop_at)
     judge = _scorer(name)
     maneuvers, counts = Maneuvers(turns=turns, steps=steps), sorted(set(rollouts or (1, 3, 9)))
     height, width = subject.world.frame_size
