@@ -86,8 +86,9 @@ def closed_loop(
     An agent sees real frames only, imagines, acts at most 60 times, and has to stop by itself within a meter of walking from the
     goal. Contestants: random actions; the model's own thoughts without imagining (object goals, where the checkpoint writes);
     the planner with a random scorer; the planner with the learned world and 1, 3 and 9 imagined maneuvers; the planner with the
-    simulator as its world, which is the bound for these maneuvers and this scorer. All stop by the same rule; thoughts have a
-    second row, in the first they may stop by their own word too.
+    simulator as its world, which is the bound for these maneuvers and this scorer; the same with the true walking distance as
+    the scorer of its maneuvers, which is the bound for the maneuvers. All stop by the same rule, the scorer's word on what is
+    really seen; thoughts have a second row, in the first they may stop by their own word too.
 
     Every finished try is one line of outcomes.jsonl: the same command goes on where it was stopped, or adds missions with a
     larger --n. `bagel-world report OUT` makes a page of it.

@@ -14,6 +14,7 @@ from bagel_world.agents.parsing import read_proposal
 from bagel_world.agents.plan import Malformed
 from bagel_world.agents.prompts import goal_sentence
 from bagel_world.evaluation.closed.maneuvers import Maneuvers
+from bagel_world.evaluation.closed.way_scorer import WayScorer
 from bagel_world.evaluation.subject import seed_for
 from bagel_world.sims.captions import GOALS, STANDING
 from bagel_world.types import Frame
@@ -166,7 +167,7 @@ def line_up(
 
     Args:
         world: the learned one.
-        oracle: the simulator as a world; None leaves its row out.
+        oracle: the simulator as a world; None leaves its rows out.
         scorer: of imagined frames.
         rollouts: imagined maneuvers per plan; the control and the oracle get the most of them.
         maneuvers: what is weighed.
@@ -182,6 +183,7 @@ def line_up(
         found.append(planning(f"planner, learned world, {rollout_words(count)}", world, scorer, rollouts=count, **settings))
     if oracle is not None:
         found.append(planning("planner, simulator as world", oracle, scorer, rollouts=most, **settings))
+        found.append(planning("planner, simulator as world and scorer", oracle, WayScorer(), rollouts=most, **settings))
     return found
 
 

@@ -21,6 +21,7 @@ from bagel_world.sims.doom import Doom
 from bagel_world.sims.dungeon_plan import DungeonPlan
 from bagel_world.sims.house import TURN_STEP, House, step_ahead
 from bagel_world.sims.plans import HousePlan
+from bagel_world.sims.walking import Field, WalkingGrid
 from bagel_world.types import Episode, Frame, Thought
 from bagel_world.world.protocol import World
 
@@ -90,6 +91,8 @@ class OracleWorld:
 
     def __init__(self, house: House | Doom, seer: World) -> None:
         self.house, self.seer = house, seer
+        self.way: tuple[WalkingGrid, Field] | None = None
+        """How far it is to walk to a goal, where somebody has told it; for a scorer that knows the way."""
 
     @property
     def frame_size(self) -> tuple[int, int]:

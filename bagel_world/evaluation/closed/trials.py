@@ -22,6 +22,7 @@ from bagel_world.actions import NAVIGATE_WORDS
 from bagel_world.errors import RecordingError
 from bagel_world.evaluation.closed.contestants import Contestant
 from bagel_world.evaluation.closed.missions import GOAL_RADIUS, Mission, ways_to
+from bagel_world.evaluation.closed.oracle_world import OracleWorld
 from bagel_world.evaluation.subject import Track, seed_for, untracked
 from bagel_world.sims.doom import Doom
 from bagel_world.sims.house import House
@@ -118,9 +119,11 @@ def send(
     goal_frame, _ = house.reset(options=mission.at(mission.goal))
     goal = Goal(image=goal_frame) if mission.kind == "image" else Goal(text=mission.text)
     frame, _ = house.reset(options=mission.at(mission.start))
+    ways, field = ways_to(mission, house.plan)
+    if isinstance(contestant.world, OracleWorld):
+        contestant.world.way = ways, field
     walk = _Walk(contestant, house, goal, frame, scorer, rule, seed_for(seed, mission.number))
     walk.go(most)
-    ways, field = ways_to(mission, house.plan)
     places = np.stack(walk.poses)
     lefts = [ways.at(field, float(x), float(z)) for x, z in places[:, (0, 2)]]
     outcome = Outcome(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bagel_world.errors import RecordingError
+from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.evaluation.closed.contestants import Decision, Thinker, Wanderer, line_up, planning
 from bagel_world.evaluation.closed.maneuvers import Maneuvers
 from bagel_world.evaluation.closed.missions import GOAL_RADIUS, Mission, draw_missions
@@ -26,6 +26,7 @@ from bagel_world.evaluation.closed.trials import (
     send,
 )
 from bagel_world.evaluation.closed.walk_movies import WalkMovies
+from bagel_world.evaluation.closed.way_scorer import WayScorer
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.scoring import Goal
 from tests.evaluation.closed.paper_house import PaperHouse, perfect_scorer, read_pose
@@ -196,6 +197,20 @@ def test_who_thinks_may_stop_by_its_own_word_or_by_the_rule_alone(answer: str, o
         assert decision.model_calls == 1
 
 
+def test_who_knows_the_way_walks_like_who_sees_it_perfectly(missions: list[Mission]) -> None:
+    house: Any = PaperHouse()
+    oracle, scorer = OracleWorld(house, FakeWorld()), perfect_scorer(house)
+    settings: Any = {"rollouts": 9, "maneuvers": Maneuvers(turns=4, steps=2), "commit": 6}
+    tried = [
+        try_all(planning("one", oracle, each, **settings), house, scorer, missions)
+        for each in (WayScorer(), perfect_scorer(house))
+    ]
+    knows, sees = ([(each.success, each.left, each.walked, each.actions) for each in outcomes] for outcomes in tried)
+    assert knows == sees
+    with pytest.raises(ConfigError, match="OracleWorld that was told the way"):
+        WayScorer().score(OracleWorld(house, FakeWorld()), [])
+
+
 def test_everybody_lines_up(missions: list[Mission]) -> None:
     house = PaperHouse()
     names = [
@@ -218,6 +233,7 @@ def test_everybody_lines_up(missions: list[Mission]) -> None:
         "planner, learned world, 3 rollouts",
         "planner, learned world, 9 rollouts",
         "planner, simulator as world",
+        "planner, simulator as world and scorer",
     ]
 
 
