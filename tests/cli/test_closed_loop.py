@@ -34,7 +34,7 @@ def test_outcomes_figures_and_movies_are_written_and_a_second_run_adds_nothing(
     lines = (tmp_path / "outcomes.jsonl").read_text()
     outcomes = [json.loads(line) for line in lines.splitlines()]
     names = {each["contestant"] for each in outcomes}
-    assert len(outcomes) == 3 * len(names) == 15
+    assert len(outcomes) == 3 * len(names) == 18
     assert "planner, learned world, 2 rollouts" in names
     assert "thought only" not in names  # it could not see the goal picture
     report = json.loads((tmp_path / "closed_loop.json").read_text())
