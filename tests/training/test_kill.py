@@ -174,6 +174,6 @@ def test_a_training_killed_inside_of_each_save_equals_one_never_stopped(recipe: 
 def test_a_training_killed_anywhere_equals_one_never_stopped(recipe: Path, tmp_path: Path, whole: Path) -> None:
     killed = tmp_path / "killed"
     kills = [_kill_after(recipe, killed, at, seconds) for at, seconds in ANYWHERE]
-    assert any(kills)
+    assert sum(kills) > len(kills) // 2
     _finish(_start(recipe, killed))
     _same(whole, killed)
