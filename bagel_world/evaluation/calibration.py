@@ -24,6 +24,8 @@ from bagel_world.evaluation.report import Row, by_metric, make_row
 from bagel_world.evaluation.subject import Subject, Track, batches, seed_for, untracked
 from bagel_world.evaluation.windows import Window, cut_window, is_new_view
 from bagel_world.sims.captions import STANDING
+from bagel_world.sims.house import House
+from bagel_world.sims.naming import public_name
 from bagel_world.sims.plans import draw_plan
 from bagel_world.sims.sightings import Sighting, sightings
 from bagel_world.types import Episode
@@ -88,7 +90,7 @@ def measure_calibration(
     judges: dict[str, Scorer] = {"judge, whole context": JudgeScorer(), "judge, newest frame": JudgeScorer(sees="frame")}
     if not can_write(subject.world):
         notes.append("This checkpoint was never taught to write: it has no judge.")
-    elif episodes[0].metadata.get("source") != "bagel_world.sims.House":
+    elif episodes[0].metadata.get("source") != public_name(House):
         notes.append("The judge is measured on footage of houses, where it is known what stands in front of whom.")
     else:
         rows += _rows(subject, draw_cases(episodes, config, object_goals), judges, config, track)

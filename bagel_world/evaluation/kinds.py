@@ -18,6 +18,10 @@ from bagel_world.evaluation.linear_motion import move_on
 from bagel_world.evaluation.report import Row
 from bagel_world.evaluation.scenes import DropScenes, Owners, Scenes, TableScenes
 from bagel_world.evaluation.windows import Window
+from bagel_world.sims.drops import Drops
+from bagel_world.sims.house import House
+from bagel_world.sims.naming import public_name
+from bagel_world.sims.turntable import Turntable
 from bagel_world.types import Episode, Frame
 
 MOVING_LEVELS = 8
@@ -220,9 +224,9 @@ def kind_of_episode(episode: Episode) -> FootageKind:
 
 
 _KINDS: dict[str, type[HouseFootage | TableFootage | DropFootage]] = {
-    "bagel_world.sims.House": HouseFootage,
-    "bagel_world.sims.Turntable": TableFootage,
-    "bagel_world.sims.Drops": DropFootage,
+    public_name(House): HouseFootage,
+    public_name(Turntable): TableFootage,
+    public_name(Drops): DropFootage,
 }
 
 

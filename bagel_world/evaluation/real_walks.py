@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,8 @@ import numpy.typing as npt
 from bagel_world.actions import NAVIGATE_WORDS
 from bagel_world.errors import MissingExtraError, SimulatorError
 from bagel_world.sims.house import House
+from bagel_world.sims.naming import public_name
 from bagel_world.types import Episode, Frame
-
-_SOURCE = "bagel_world.sims.House"
 
 
 def real_walks(starts: Sequence[Episode], first: Frame, words: npt.NDArray[np.str_]) -> Frame | None:
@@ -33,7 +32,7 @@ def real_walks(starts: Sequence[Episode], first: Frame, words: npt.NDArray[np.st
     if len(begins) < len(found) or not np.isin(words, NAVIGATE_WORDS).all():
         return None
     try:
-        return np.stack([_walk(*begin, first.shape[1:3], said) for begin, said in zip(begins, words.T, strict=True)])
+        return _walks(begins, (first.shape[1], first.shape[2]), words)
     except (MissingExtraError, SimulatorError):
         return None
 
@@ -41,18 +40,28 @@ def real_walks(starts: Sequence[Episode], first: Frame, words: npt.NDArray[np.st
 def _begin(starts: Sequence[Episode], frame: Frame) -> tuple[Episode, int] | None:
     """The episode of a house that holds this frame, and its place there."""
     for episode in starts:
-        if episode.poses is not None and episode.metadata.get("source") == _SOURCE:
+        if episode.poses is not None and episode.metadata.get("source") == public_name(House):
             for place, each in enumerate(episode.frames):
                 if np.array_equal(each, frame):
                     return episode, place
     return None
 
 
-def _walk(episode: Episode, place: int, size: tuple[int, ...], words: npt.NDArray[np.str_]) -> Frame:
+def _walks(begins: Sequence[tuple[Episode, int]], size: tuple[int, int], words: npt.NDArray[np.str_]) -> Frame:
+    with ExitStack() as opened:
+        splits = {str(episode.metadata["split"]) for episode, _ in begins}
+        houses = {split: opened.enter_context(closing(House(split=split, size=size))) for split in sorted(splits)}
+        return np.stack(
+            [
+                _walk(houses[str(episode.metadata["split"])], episode, place, said)
+                for (episode, place), said in zip(begins, words.T, strict=True)
+            ]
+        )
+
+
+def _walk(house: House, episode: Episode, place: int, words: npt.NDArray[np.str_]) -> Frame:
     assert episode.poses is not None
-    height, width = size
-    with closing(House(split=str(episode.metadata["split"]), size=(height, width))) as house:
-        pose = tuple(float(each) for each in episode.poses[place])
-        frames = [house.reset(options={"house": int(episode.metadata["seed"]), "pose": pose})[0]]
-        frames += [house.step(NAVIGATE_WORDS.index(word))[0] for word in words.tolist()]
+    pose = tuple(float(each) for each in episode.poses[place])
+    frames = [house.reset(options={"house": int(episode.metadata["seed"]), "pose": pose})[0]]
+    frames += [house.step(NAVIGATE_WORDS.index(word))[0] for word in words.tolist()]
     return np.stack(frames)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bagel_world.errors import ConfigError
+from bagel_world.sims.house import House
+from bagel_world.sims.naming import public_name
 from bagel_world.types import Action, Episode, Frame
 
 NEW_VIEW_METERS = 0.25
@@ -83,7 +85,7 @@ def cut_window(episode: Episode, start: int, *, context: int, horizon: int) -> W
     """The window of an episode whose first frame is frame `start`."""
     end = start + context + horizon
     metadata = episode.metadata
-    made_here = metadata.get("source") == "bagel_world.sims.House" and "seed" in metadata
+    made_here = metadata.get("source") == public_name(House) and "seed" in metadata
     return Window(
         frames=episode.frames[start:end].copy(),
         actions=episode.actions[start : end - 1],

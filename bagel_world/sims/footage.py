@@ -9,6 +9,7 @@ import numpy as np
 from bagel_world.actions import action_from_id
 from bagel_world.sims.drops import Drops
 from bagel_world.sims.house import House, draw_start
+from bagel_world.sims.naming import public_name
 from bagel_world.sims.plans import HousePlan, draw_plan
 from bagel_world.sims.spinner import Spinner
 from bagel_world.sims.table_plans import YAW_PERIOD, draw_degrees
@@ -60,7 +61,7 @@ def record_walk(
         visible=tuple(visible),
         metadata={
             "episode_id": episode_id,
-            "source": "bagel_world.sims.House",
+            "source": public_name(House),
             "split": house.split,
             "seed": seed,
             "house": house.plan.number,
@@ -99,7 +100,7 @@ def record_spin(table: Turntable, *, steps: int, seed: int, episode_id: str, rng
         visible=(table.visible(),) * (steps + 1),
         metadata={
             "episode_id": episode_id,
-            "source": "bagel_world.sims.Turntable",
+            "source": public_name(Turntable),
             "split": table.split,
             "seed": seed,
             "table": table.plan.number,
@@ -138,7 +139,7 @@ def record_fall(drops: Drops, *, steps: int, seed: int, episode_id: str, rng: np
         visible=tuple(visible),
         metadata={
             "episode_id": episode_id,
-            "source": "bagel_world.sims.Drops",
+            "source": public_name(Drops),
             "split": drops.split,
             "seed": seed,
             "drop": drops.plan.number,

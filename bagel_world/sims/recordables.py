@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from bagel_world.actions import NAVIGATE_WORDS, ROLLOUT_WORDS, ROTATE_WORDS
 from bagel_world.episodes.manifest import AssetLicense
@@ -12,6 +11,7 @@ from bagel_world.errors import UnknownNameError, nearest
 from bagel_world.sims.drops import Drops
 from bagel_world.sims.footage import record_fall, record_spin, record_visits, record_walk
 from bagel_world.sims.house import House
+from bagel_world.sims.naming import public_name
 from bagel_world.sims.turntable import Turntable
 from bagel_world.types import Episode
 
@@ -43,7 +43,7 @@ class Recordable:
         salt: what sets its random choices apart from those of the others.
     """
 
-    open: Callable[..., Any]
+    open: type[House] | type[Turntable] | type[Drops]
     record: Callable[..., Episode]
     action_words: tuple[str, ...]
     steps: int
@@ -55,7 +55,7 @@ class Recordable:
     @property
     def simulator(self) -> str:
         """The public name of the simulator."""
-        return f"bagel_world.sims.{self.open.__name__}"
+        return public_name(self.open)
 
 
 RECORDABLES = {

@@ -20,6 +20,7 @@ from bagel_world.images import read_image
 from bagel_world.sims.doom import Doom
 from bagel_world.sims.dungeon_plan import DungeonPlan
 from bagel_world.sims.house import TURN_STEP, House, step_ahead
+from bagel_world.sims.naming import public_name
 from bagel_world.sims.plans import HousePlan
 from bagel_world.sims.walking import Field, WalkingGrid
 from bagel_world.types import Episode, Frame, Thought
@@ -108,7 +109,7 @@ class OracleWorld:
     @property
     def provenance(self) -> dict[str, Any]:
         """That it is the simulator, and who looks."""
-        return {**self.seer.provenance, "world": f"bagel_world.sims.{type(self.house).__name__}"}
+        return {**self.seer.provenance, "world": public_name(type(self.house))}
 
     @property
     def starts(self) -> Sequence[Episode]:
