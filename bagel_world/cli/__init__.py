@@ -62,6 +62,7 @@ class DataGroup(LazyGroup):
     entries: ClassVar[dict[str, Entry]] = {
         "from-video": Entry("bagel_world.cli.from_video:from_video", "Turn films into samples."),
         "from-env": Entry("bagel_world.cli.from_env:from_env", "Record any Gymnasium environment as episodes."),
+        "from-episodes": Entry("bagel_world.cli.from_episodes:from_episodes", "Cut episodes into samples."),
         "from-footage": Entry("bagel_world.cli.from_footage:from_footage", "Ask about footage: questions, thoughts, judgments."),
         "preview": Entry("bagel_world.cli.data_preview:preview", "Draw samples: what is shown, painted, learned."),
         "check": Entry("bagel_world.cli.data_check:check", "Read every sample, count, and find damage."),

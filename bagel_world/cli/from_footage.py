@@ -13,10 +13,10 @@ from rich.progress import track
 from rich.table import Table
 
 from bagel_world.cli.command_line import command_line
-from bagel_world.episodes.manifest import package_versions
+from bagel_world.episodes.manifest import license_of, package_versions
 from bagel_world.episodes.sample_writer import SampleWriter
 from bagel_world.sims.captions import THINK_PROMPT
-from bagel_world.sims.lesson_samples import license_of, read_pictures, to_sample
+from bagel_world.sims.lesson_samples import read_pictures, to_sample
 from bagel_world.sims.lessons import Account, LessonPlan, choose, survey
 
 _PACKAGES = ("bagel-world", "numpy", "pyarrow")

@@ -119,6 +119,13 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         raise RecordingError(f"Expected {path} to be a manifest of recorded episodes, but {error}") from error
 
 
+def license_of(folder: str | Path) -> str:
+    """Terms of use of the pictures in a folder of episodes, from its manifest."""
+    manifest = read_manifest(folder)
+    names = () if manifest is None else tuple(dict.fromkeys(each.license for each in manifest.licenses))
+    return "; ".join(names) or "unknown"
+
+
 def require_same_recording(found: Manifest, wanted: Manifest, folder: str | Path) -> None:
     """Check that a folder can be continued with these settings.
 

@@ -13,6 +13,9 @@ from bagel_world.files import replace_text
 
 SAMPLE_MANIFEST_NAME = "samples.json"
 
+_AND = "; "
+"""Stands between licenses, and may stand in one."""
+
 
 class ShardFacts(BaseModel):
     """One finished shard."""
@@ -55,8 +58,8 @@ class SampleManifest(BaseModel):
 
 def with_license(sources: Mapping[str, str], source: str, license: str) -> dict[str, str]:
     """The licenses by source, with one more seen."""
-    known = sources[source].split("; ") if source in sources else []
-    return {**sources, source: "; ".join(dict.fromkeys([*known, license]))}
+    known = sources[source].split(_AND) if source in sources else []
+    return {**sources, source: _AND.join(dict.fromkeys([*known, *license.split(_AND)]))}
 
 
 def write_sample_manifest(folder: str | Path, manifest: SampleManifest) -> Path:

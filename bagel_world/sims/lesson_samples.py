@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
 
-from bagel_world.episodes.manifest import read_manifest
 from bagel_world.episodes.samples import ImagePart, Sample, TextPart, check_sample
 from bagel_world.episodes.shards import read_rows
 from bagel_world.sims.captions import THINK_PROMPT
@@ -41,13 +40,6 @@ def read_pictures(folders: Sequence[Path], lessons: Iterable[Lesson]) -> dict[Pl
         for row, values in enumerate(read_rows(folders[folder], ("frames",))):
             pictures |= {Place(folder, row, frame): values["frames"][frame] for frame in wanted.get((folder, row), ())}
     return pictures
-
-
-def license_of(folder: Path) -> str:
-    """Terms of use of a footage folder's pictures, from its manifest."""
-    manifest = read_manifest(folder)
-    names = () if manifest is None else tuple(dict.fromkeys(each.license for each in manifest.licenses))
-    return "; ".join(names) or "unknown"
 
 
 def to_sample(lesson: Lesson, pictures: Mapping[Place, bytes], *, license: str, think_prompt: str = THINK_PROMPT) -> Sample:

@@ -86,6 +86,13 @@ def test_the_manifest_tells_what_is_there(tmp_path: Path) -> None:
     assert [shard.bytes for shard in manifest.shards] == [path.stat().st_size for path in sample_shard_paths(tmp_path)]
 
 
+def test_a_license_of_several_parts_is_told_once(tmp_path: Path) -> None:
+    with SampleWriter(tmp_path, samples_per_shard=2) as writer:
+        for number, license in enumerate(("MIT (its file; the field says Apache)", "CC0-1.0; MIT") * 2):
+            writer.add(walk_sample(number, license=license))
+    assert writer.manifest.sources == {"tests": "MIT (its file; the field says Apache); CC0-1.0; MIT"}
+
+
 def test_splits_are_kept_apart(tmp_path: Path) -> None:
     samples = [walk_sample(number, split="test" if number % 3 == 0 else "train") for number in range(8)]
     write_samples(tmp_path, samples)

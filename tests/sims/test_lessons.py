@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from bagel_world.actions import NAVIGATE_WORDS, action_from_id
+from bagel_world.episodes.manifest import license_of
 from bagel_world.episodes.schema import encode_png
 from bagel_world.episodes.shards import read_rows, write_shard
 from bagel_world.errors import ConfigError
 from bagel_world.sims.captions import THINK_PROMPT, read_whereabouts
 from bagel_world.sims.exercises import FORESIGHT, JUDGE, QUESTIONS, THOUGHT, Exercise
-from bagel_world.sims.lesson_samples import license_of, read_pictures, to_sample
+from bagel_world.sims.lesson_samples import read_pictures, to_sample
 from bagel_world.sims.lessons import Lesson, LessonPlan, Place, balance, choose, survey
 from bagel_world.sims.plans import draw_plan
 from bagel_world.sims.sightings import sightings
