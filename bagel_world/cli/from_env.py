@@ -27,7 +27,9 @@ def from_env(
             help='As gymnasium.make takes it; "package:Name-v0" imports a package, "module:Class" takes a class.',
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="Folder for the shards; an unfinished recording in it is continued.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder for the shards; a recording in it goes on, with more episodes if more are asked for.")
+    ],
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 64,
     steps: Annotated[int, typer.Option(min=1, help="Most actions per episode.")] = 64,
     policy: Annotated[

@@ -48,7 +48,10 @@ def from_video(
             rich_help_panel=TEXTS,
         ),
     ] = "template",
-    checkpoint: Annotated[str, typer.Option(help="Who is asked.", rich_help_panel=TEXTS)] = "nano",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Who is asked: ByteDance-Seed/BAGEL-7B-MoT, or one taught by you.", rich_help_panel=TEXTS),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where it runs: auto, cpu, cuda, ...", rich_help_panel=TEXTS)] = "auto",
     text_loss: Annotated[bool, typer.Option(help="Let the model learn to say the texts too.", rich_help_panel=TEXTS)] = False,
     frames: Annotated[float, typer.Option(min=2, max=64, help="Frames per sample, on average.", rich_help_panel=FRAMES)] = 4.0,
@@ -152,7 +155,7 @@ def _config(**values: Any) -> FootageConfig:
         raise ConfigError(f"These settings do not fit: {complaints}.") from error
 
 
-def _captioner(captions: str, checkpoint: str, device: str, seed: int) -> Captioner:
+def _captioner(captions: str, checkpoint: str | None, device: str, seed: int) -> Captioner:
     """The caption source that was asked for; whatever is wrong with it shows before a film is opened."""
     kind, _, words = captions.partition(":")
     if captions == "sidecar":
@@ -160,6 +163,11 @@ def _captioner(captions: str, checkpoint: str, device: str, seed: int) -> Captio
     if kind == "template":
         return TemplateCaptioner((words,) if words else TEMPLATES, seed=seed)
     if captions == "ask":
+        if checkpoint is None:
+            raise ConfigError(
+                "--captions ask needs a checkpoint that was taught to say what changed, got none. "
+                "Name one, such as --checkpoint ByteDance-Seed/BAGEL-7B-MoT."
+            )
         return _asking(checkpoint, device)
     if words:
         return FunctionCaptioner.named(captions)

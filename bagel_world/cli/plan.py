@@ -51,7 +51,7 @@ _WHITE = 255
 def plan(
     image: Annotated[Path, typer.Argument(help="What the agent sees; cropped around its center to the checkpoint's aspect.")],
     goal: Annotated[
-        str | None, typer.Option(help='The goal in words: "the yellow duck". Needs a checkpoint that writes.')
+        str | None, typer.Option(help='The goal in words: "the yellow duck". Needs a checkpoint that writes, or --scorer reach.')
     ] = None,
     goal_image: Annotated[Path | None, typer.Option(help="The goal as a picture of how it looks there.")] = None,
     search: Annotated[
@@ -126,10 +126,10 @@ def _check(world: World, goal: Goal, checkpoint: str, scorer: str | None) -> Non
         )
     if goal.image is None and scorer == "goal_image":
         raise ConfigError("The scorer goal_image compares with a picture of the goal, got none. Pass --goal-image PICTURE.")
-    if goal.text is not None and not can_write(world) and (goal.image is None and scorer != "random"):
+    if goal.image is None and scorer in (None, "judge") and not can_write(world):
         raise CapabilityError(
-            f"The checkpoint {checkpoint!r} was never taught to write, so it cannot judge a goal in words. "
-            "Show the goal with --goal-image PICTURE, or take a checkpoint that writes with --checkpoint."
+            f"The checkpoint {checkpoint!r} was never taught to write, so it cannot judge a goal in words. Show the goal with "
+            "--goal-image PICTURE, name an object of a house with --scorer reach, or take a --checkpoint that writes."
         )
 
 

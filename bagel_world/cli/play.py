@@ -12,7 +12,7 @@ from gymnasium.error import UnregisteredEnv
 from rich.console import Console
 
 from bagel_world.cli.keyboard import Keyboard
-from bagel_world.cli.measuring import CheckpointOption, DeviceOption, SamplingOption
+from bagel_world.cli.measuring import DeviceOption, SamplingOption
 from bagel_world.cli.play_keys import Controls
 from bagel_world.cli.play_screen import TerminalScreen
 from bagel_world.cli.play_window import WindowScreen
@@ -30,7 +30,10 @@ _SCREENS = ("auto", "window", "terminal")
 
 def play(
     environment: Annotated[str, typer.Argument(help="The id of an environment.")] = NAVIGATE_ID,
-    checkpoint: CheckpointOption = "nano",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help='A shipped name, a folder, a hub id, or "fake"; by default the environment\'s own.'),
+    ] = None,
     image: Annotated[Path | None, typer.Option(help="Picture to begin with; a held-out frame where it is left out.")] = None,
     goal_image: Annotated[Path | None, typer.Option(help="Picture to reach; its similarity is shown and pays.")] = None,
     think: Annotated[bool, typer.Option("--think", help="Let the model write a thought before every frame.")] = False,
@@ -50,7 +53,7 @@ def play(
     Example: bagel-world play BagelNavigate-v0 --seed 3
     """
     with ExitStack() as stack:
-        title = f"{environment}  checkpoint {checkpoint}  seed {seed}"
+        title = f"{environment}  checkpoint {checkpoint or 'its own'}  seed {seed}"
         shown = open_screen(screen, title, stack)
         stack.callback(shown.close)
         env = make_playable(environment, checkpoint=checkpoint, think=think, sampling=sampling, device=device)

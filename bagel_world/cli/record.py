@@ -20,7 +20,9 @@ from bagel_world.sims.recording import Recording, record_shard
 
 
 def record(
-    out: Annotated[Path, typer.Argument(help="Folder for the shards; an unfinished recording in it is continued.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder for the shards; a recording in it goes on, with more episodes if more are asked for.")
+    ],
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 64,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Actions per episode; 32 in a house, 24 of visits or at a turntable, 12 of drops.")

@@ -127,12 +127,14 @@ def license_of(folder: str | Path) -> str:
 
 
 def require_same_recording(found: Manifest, wanted: Manifest, folder: str | Path) -> None:
-    """Check that a folder can be continued with these settings.
+    """Check that a folder can be continued with these settings. More episodes than before may be asked for, not fewer.
 
     Raises:
         RecordingError: a setting differs; the message lists which.
     """
     before, after = (json.loads(each.model_dump_json(exclude=set(PROGRESS_FIELDS))) for each in (found, wanted))
+    if found.episodes < wanted.episodes:
+        before["episodes"] = after["episodes"]
     changed = [f"{name}: {before[name]!r} there, {after[name]!r} asked for" for name in before if before[name] != after[name]]
     if changed:
         raise RecordingError(

@@ -54,6 +54,19 @@ def write_shard(folder: str | Path, index: int, episodes: Iterable[Episode]) -> 
     return final
 
 
+def count_episodes(folder: str | Path, index: int) -> int:
+    """How many episodes shard `index` of a folder holds; 0 where there is none.
+
+    Raises:
+        RecordingError: it is damaged.
+    """
+    path = shard_path(folder, index)
+    if not path.exists():
+        return 0
+    with _open(path) as file:
+        return file.num_row_groups
+
+
 def count_frames(folder: str | Path) -> int:
     """How many frames the finished shards of a folder hold; decodes none.
 

@@ -94,9 +94,8 @@ def record_gym_shard(recording: GymRecording, shard: int, folder: str | Path, en
         RecordingError: the shard could not be written.
         ActionError, SimulatorError: see `gym_footage.record_episode`.
     """
-    path = shard_path(folder, shard)
-    if path.exists():
-        return path
+    if not recording.lacks(folder, shard):
+        return shard_path(folder, shard)
     return write_shard(folder, shard, (_record_one(recording, number, env) for number in recording.episodes_of(shard)))
 
 

@@ -77,9 +77,8 @@ def record_shard(recording: Recording, shard: int, folder: str | Path, simulator
     Raises:
         RecordingError: the shard could not be written.
     """
-    path = shard_path(folder, shard)
-    if path.exists():
-        return path
+    if not recording.lacks(folder, shard):
+        return shard_path(folder, shard)
     used = recording.recordable.open(split=recording.split, size=recording.size) if simulator is None else simulator
     try:
         return write_shard(folder, shard, (_record_one(recording, number, used) for number in recording.episodes_of(shard)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bagel_world.episodes.shards import EPISODES_PER_SHARD, shard_path
+from bagel_world.episodes.shards import EPISODES_PER_SHARD, count_episodes
 
 
 class ShardPlan(BaseModel):
@@ -29,9 +29,21 @@ class ShardPlan(BaseModel):
         first = shard * self.episodes_per_shard
         return range(first, min(first + self.episodes_per_shard, self.episodes))
 
+    def lacks(self, folder: str | Path, shard: int) -> bool:
+        """Whether a folder has not all episodes of a shard; fewer lie there where fewer were asked for before.
+
+        Raises:
+            RecordingError: the shard is damaged.
+        """
+        return count_episodes(folder, shard) < len(self.episodes_of(shard))
+
     def missing_from(self, folder: str | Path) -> list[int]:
-        """The shards that are not in a folder yet."""
-        return [shard for shard in range(self.shards) if not shard_path(folder, shard).exists()]
+        """The shards that are not in a folder yet, or not all of them.
+
+        Raises:
+            RecordingError: a shard is damaged.
+        """
+        return [shard for shard in range(self.shards) if self.lacks(folder, shard)]
 
     def finished_in(self, folder: str | Path) -> int:
         """How many of the episodes are in a folder."""

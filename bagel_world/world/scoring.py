@@ -273,5 +273,5 @@ def check_writes(world: World, who: str) -> None:
     if not can_write(world):
         raise CapabilityError(
             f"{who} needs a world that was taught to write, {type(world).__name__} was not. Load a checkpoint that can, such as "
-            "'ByteDance-Seed/BAGEL-7B-MoT'."
+            "'nano-worlds' or 'ByteDance-Seed/BAGEL-7B-MoT'."
         )

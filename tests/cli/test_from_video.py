@@ -65,6 +65,7 @@ def test_a_function_of_mine_gives_the_words(films: Path, tmp_path: Path, monkeyp
     ("words", "error", "said"),
     [
         (("--captions", "sidecars"), ConfigError, "sidecar, ask or package.module:name"),
+        (("--captions", "ask"), ConfigError, "--checkpoint ByteDance-Seed"),
         (("--captions", "no_such_module:say"), ConfigError, "no_such_module"),
         (("--captions", "template:{second}"), ConfigError, "seconds"),
         (("--size", "100"), ConfigError, "multiples of 16"),
@@ -86,7 +87,7 @@ def test_a_checkpoint_that_cannot_write_says_so_before_a_film_is_opened(films: P
     if BagelWorld.from_pretrained("nano").checkpoint.config.world.capabilities.write:
         pytest.skip("the shipped checkpoint can write")
     with pytest.raises(CapabilityError, match="not to write"):
-        run(films, tmp_path / "out", "--captions", "ask")
+        run(films, tmp_path / "out", "--captions", "ask", "--checkpoint", "nano")
     assert not (tmp_path / "out").exists()
 
 
@@ -108,7 +109,7 @@ def test_a_model_is_asked_about_both_frames(films: Path, tmp_path: Path, monkeyp
         return Writer()
 
     monkeypatch.setattr(BagelWorld, "from_pretrained", load)
-    run(films, tmp_path / "out", "--captions", "ask")
+    run(films, tmp_path / "out", "--captions", "ask", "--checkpoint", "writer")
     texts = [text.text for sample in SampleFolder(tmp_path / "out") for text in sample.texts]
     assert set(texts) == {"It moved"}
     assert len(asked) == len(texts) + 1

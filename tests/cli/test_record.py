@@ -66,6 +66,24 @@ def test_a_recording_can_go_on_and_be_split_among_workers(tmp_path: Path) -> Non
 
 
 @pytest.mark.sims
+def test_a_finished_recording_grows_and_does_not_shrink(tmp_path: Path) -> None:
+    for folder, episodes in (("whole", "4"), ("grown", "1"), ("grown", "4")):
+        words = (str(tmp_path / folder), "--episodes", episodes, "--steps", "1", "--size", "16")
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    whole, grown = (EpisodeFolder(tmp_path / folder) for folder in ("whole", "grown"))
+    assert len(grown) == 4
+    for one, other in zip(whole, grown, strict=True):
+        assert one.metadata == other.metadata
+        assert (one.frames == other.frames).all()
+    manifest = read_manifest(tmp_path / "grown")
+    assert manifest is not None
+    assert manifest.complete
+    assert (manifest.episodes, manifest.finished_frames) == (4, 8)
+    with pytest.raises(RecordingError, match="episodes: 4 there, 2 asked for"):
+        run(tmp_path / "grown", "--episodes", "2", "--steps", "1", "--size", "16")
+
+
+@pytest.mark.sims
 @pytest.mark.parametrize(("sim", "frames"), [("turntable", 25), ("drops", 13)])
 def test_every_simulator_has_its_own_words_and_length(tmp_path: Path, sim: str, frames: int) -> None:
     words = (str(tmp_path), "--sim", sim, "--episodes", "3", "--size", "16")

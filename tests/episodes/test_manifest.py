@@ -67,6 +67,13 @@ def test_progress_does_not_make_another_recording() -> None:
     assert later.complete
 
 
+def test_a_recording_may_grow_and_not_shrink() -> None:
+    more = MANIFEST.model_copy(update={"episodes": MANIFEST.episodes + 1})
+    require_same_recording(MANIFEST, more, "out")
+    with pytest.raises(RecordingError, match="episodes: 11 there, 10 asked for"):
+        require_same_recording(more, MANIFEST, "out")
+
+
 def test_other_settings_are_listed() -> None:
     other = MANIFEST.model_copy(update={"seed": 4, "frame_size": (32, 32)})
     with pytest.raises(RecordingError, match=r"out holds another recording \(seed: 3 there, 4 asked for; frame_size: .*32"):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bagel_world.episodes import read_episodes, shard_path
+from bagel_world.episodes import read_episodes, shard_path, write_shard
 from bagel_world.errors import RecordingError, UnknownNameError
 from bagel_world.sims import Drops, House, Turntable
 from bagel_world.sims.recordables import RECORDABLES
 from bagel_world.sims.recording import Recording, record_shard
+from bagel_world.types import Episode
 
 RECORDING = Recording(episodes=5, steps=4, size=(16, 16), episodes_per_house=2, episodes_per_shard=2)
 
@@ -47,10 +48,20 @@ def test_settings_are_checked() -> None:
         Recording.model_validate({"colour": 1})
 
 
-def test_what_is_missing_is_what_is_not_there(tmp_path: Path) -> None:
-    shard_path(tmp_path, 1).touch()
+def test_what_is_missing_is_what_is_not_there_or_not_whole(tmp_path: Path) -> None:
+    drawn = [
+        Episode(frames=np.zeros((1, 16, 16, 3), np.uint8), actions=(), metadata={"episode_id": str(number)})
+        for number in range(2)
+    ]
+    write_shard(tmp_path, 1, drawn)
     assert RECORDING.missing_from(tmp_path) == [0, 2]
     assert RECORDING.finished_in(tmp_path) == 2
+    write_shard(tmp_path, 2, drawn[:1])
+    assert RECORDING.missing_from(tmp_path) == [0]
+    assert RECORDING.model_copy(update={"episodes": 6}).missing_from(tmp_path) == [0, 2]
+    shard_path(tmp_path, 2).write_bytes(b"cut off")
+    with pytest.raises(RecordingError, match=r"episodes-00002\.parquet is damaged"):
+        RECORDING.missing_from(tmp_path)
 
 
 @pytest.mark.sims
