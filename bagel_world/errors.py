@@ -37,6 +37,10 @@ class CheckpointError(BagelWorldError, ValueError):
     """A checkpoint folder that is missing a file, truncated, or does not match its configuration."""
 
 
+class OutputError(BagelWorldError, ArithmeticError):
+    """What a model or a function of the user's gave is no picture or no number: broken weights, a wrong dtype, a bug."""
+
+
 class UnknownNameError(BagelWorldError, LookupError):
     """A name (checkpoint, preset, environment, scorer) that nothing is registered under."""
 

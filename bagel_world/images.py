@@ -6,6 +6,7 @@ without paying for the model.
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import struct
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bagel_world.errors import ImageError
+from bagel_world.errors import ImageError, OutputError
 from bagel_world.types import Frame
 
 Pixels = npt.NDArray[np.float32]
@@ -157,14 +158,22 @@ def to_frame(pixels: npt.NDArray[np.floating[Any]]) -> Frame:
     Leading axes are kept: (..., 3, height, width) becomes (..., height, width, 3).
 
     Raises:
-        ImageError: not floating point, channels not first, or not finite.
+        ImageError: not floating point, or channels not first.
+        OutputError: not finite.
     """
     if not np.issubdtype(pixels.dtype, np.floating) or pixels.ndim < 3 or pixels.shape[-3] != 3:
         raise ImageError(f"Expected float pixels of shape (..., 3, height, width), got {pixels.dtype} {pixels.shape}.")
     if not np.isfinite(pixels).all():
-        raise ImageError("Expected finite pixels, got NaN or infinity. The model's output broke: check its weights and dtype.")
+        raise OutputError("Expected finite pixels, got NaN or infinity. The model's output broke: check its weights and dtype.")
     scaled = np.clip(pixels.astype(np.float32) * 0.5 + 0.5, 0.0, 1.0) * 255.0
     return np.ascontiguousarray(np.moveaxis(scaled.astype(np.uint8), -3, -1))
+
+
+def png_base64(frame: Frame) -> str:
+    """A frame as PNG in base64, as messages carry pictures."""
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def center_crop(frame: Frame, aspect: tuple[int, int]) -> Frame:

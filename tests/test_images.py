@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file
 
 from bagel_world import images
-from bagel_world.errors import BagelWorldError, ImageError
+from bagel_world.errors import BagelWorldError, ImageError, OutputError
 from bagel_world.images import ResizeRule, center_crop, read_image, to_frame, to_pixels
 
 RED_AND_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8)
@@ -382,12 +382,16 @@ def test_only_frames_become_pixels(shape: tuple[int, ...], dtype: str) -> None:
         (np.zeros((3, 4, 4), np.int32), "float pixels"),
         (np.zeros((4, 4, 3), np.float32), "float pixels"),
         (np.zeros((4, 4), np.float32), "float pixels"),
-        (np.full((3, 2, 2), np.nan, np.float32), "NaN"),
     ],
 )
 def test_only_pixels_become_frames(pixels: np.ndarray, words: str) -> None:
     with pytest.raises(ImageError, match=words):
         to_frame(pixels)
+
+
+def test_what_a_broken_model_paints_is_no_frame() -> None:
+    with pytest.raises(OutputError, match="NaN"):
+        to_frame(np.full((3, 2, 2), np.nan, np.float32))
 
 
 # --- center_crop

@@ -35,6 +35,12 @@ class Sight:
     info: Mapping[str, Any]
 
 
+def success_of(info: Mapping[str, Any]) -> bool | None:
+    """Whether an environment says that the goal is reached ("success" or "is_success"); None where it says nothing."""
+    told = [info[name] for name in ("success", "is_success") if name in info]
+    return any(bool(np.all(each)) for each in told) if told else None
+
+
 class Body:
     """An environment seen through frames and moved by words.
 

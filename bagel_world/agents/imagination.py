@@ -240,10 +240,15 @@ class Imagination:
         return [self._children[node, action.text, draw] for node, action, draw in requests]
 
     def follow(self, sequences: Sequence[tuple[Action, ...]], draw: int = 0) -> list[Node]:
-        """The last node of every sequence of actions; one batch per step."""
+        """The last node of every sequence of actions; one batch per step.
+
+        Where the time is over, sequences end early: after the first step, or where they were known to.
+        """
         nodes = [self.root for _ in sequences]
         for place in range(max(map(len, sequences), default=0)):
-            going = [row for row, actions in enumerate(sequences) if place < len(actions)]
+            going = [row for row, actions in enumerate(sequences) if place < len(actions) and nodes[row].depth == place]
+            if place and self.late:
+                going = [row for row in going if (nodes[row], sequences[row][place].text, draw) in self._children]
             grown = self.grow([(nodes[row], sequences[row][place], draw) for row in going])
             for row, node in zip(going, grown, strict=True):
                 nodes[row] = node

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image
-
 from bagel_world.agents.parsing import STOP
+from bagel_world.images import png_base64
 from bagel_world.types import Frame
 from bagel_world.world.prompts import THINK_CLOSE, THINK_OPEN
 from bagel_world.world.scoring import Goal
@@ -38,7 +35,4 @@ def decision_prompt(goal: Goal, words: Sequence[str], depth: int) -> str:
 
 def image_block(frame: Frame) -> dict[str, Any]:
     """A frame as the image block that chat models take."""
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, format="PNG")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{png_base64(frame)}"}}

@@ -43,6 +43,8 @@ class ChainOfThought(Setting):
         trains = [_Train(sample, tree.root) for sample in range(self.count)]
         calls = 0
         while asked := [train for train in trains if not train.done and train.node.depth < self.depth]:
+            if calls and tree.late:
+                break
             answers = thinker.ask_many(
                 [train.node.context for train in asked],
                 [question] * len(asked),
@@ -93,8 +95,13 @@ class _Train:
 
 
 def _imagine(tree: Imagination, trains: Sequence[_Train]) -> None:
-    """Follow what was thought, step by step, as far as the budget goes."""
+    """Follow what was thought, step by step, as far as the budget goes; the first step of it in any case."""
     while moving := [train for train in trains if train.ahead]:
+        if tree.late:
+            for train in moving:
+                if train.node.parent is not None:
+                    train.ahead, train.stops, train.done = [], False, True
+            moving = [train for train in moving if train.ahead]
         fitting = {(node, action.text) for node, action, _ in tree.fitting([(each.node, each.ahead[0], 0) for each in moving])}
         for train in moving:
             if (train.node, train.ahead[0].text) not in fitting:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from bagel_world.agents.body import Body, Sight
+from bagel_world.agents.body import Body, Sight, success_of
 from bagel_world.agents.imagination import Imagination
 from bagel_world.agents.plan import Cost, Plan
 from bagel_world.agents.report import End, EpisodeReport, Step
@@ -91,7 +91,7 @@ class Walk:
 
     def report(self, end: End) -> EpisodeReport:
         """The walk as a value."""
-        told = bool(self.steps) and any(self.steps[-1].info.get(key) is True for key in ("success", "is_success"))
+        told = bool(self.steps) and bool(success_of(self.steps[-1].info))
         return EpisodeReport(
             goal=self.goal,
             start=self.start,

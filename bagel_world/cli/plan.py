@@ -43,6 +43,9 @@ SHOWN = 8
 THOUGHTS = 3
 """How often the world thinks a goal in words through."""
 
+IMAGINES, WRITES = "nano", "nano-worlds"
+"""The shipped checkpoints to plan with: the one that knows houses best, and the one that judges words."""
+
 PROPOSERS = ("exhaustive", "random", "thought", "both")
 
 _WHITE = 255
@@ -76,7 +79,13 @@ def plan(
     seconds: Annotated[float | None, typer.Option(min=0.001, help="Begin no batch later than this.")] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="Of sampled thoughts; at 0 all are the same.")] = 0.7,
     seed: Annotated[int, typer.Option(min=0, help="Decides every draw.")] = 0,
-    checkpoint: Annotated[str, typer.Option(help='nano, a checkpoint folder, a hub id, or "fake" (no model).')] = "nano",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help='A shipped name, a checkpoint folder, a hub id, or "fake"; by default nano-worlds where it has to judge words, '
+            "otherwise nano, which imagines houses better."
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     sampling: SamplingOption = None,
     out: Annotated[Path, typer.Option(help="Where the contact sheet of the candidates goes.")] = Path("out/plan.png"),
@@ -89,6 +98,7 @@ def plan(
     For example: bagel-world plan room.png --goal-image duck.png --search beam --depth 4
     """
     console = Console(soft_wrap=True)
+    checkpoint = checkpoint or (WRITES if goal_image is None and scorer in (None, "judge") else IMAGINES)
     world = _load(checkpoint, device, sampling, temperature)
     wanted = Goal(image=None if goal_image is None else fit_image(goal_image, world.frame_size), text=goal)
     _check(world, wanted, checkpoint, scorer)

@@ -48,6 +48,7 @@ def make_server(make_session: Callable[[], WorldSession]) -> WorldServer:
         try:
             yield session
         finally:
+            session.close()
             logger.info("a session ends after %d calls, %.1f seconds", session.meter.calls, session.meter.seconds)
 
     server: WorldServer = Server("bagel-world", version=__version__, instructions=INSTRUCTIONS, lifespan=open_session)
@@ -81,6 +82,6 @@ def mcp_tool(tool: type[WorldTool]) -> types.Tool:
 
 
 def _result(reply: Reply, side: int) -> types.CallToolResult:
-    images = [types.ImageContent(type="image", data=each.base64(side), mimeType="image/png") for each in reply.pictures]
+    images = [types.ImageContent(type="image", data=each.within(side).base64, mimeType="image/png") for each in reply.pictures]
     words = types.TextContent(type="text", text=reply.text)
     return types.CallToolResult(content=[words, *images], structuredContent=dict(reply.facts))

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from bagel_world.errors import CapabilityError, ConfigError, UnknownNameError, nearest
+from bagel_world.errors import CapabilityError, ConfigError, OutputError, UnknownNameError, nearest
 from bagel_world.types import Frame
 from bagel_world.world.protocol import Context, World
 
@@ -201,7 +201,7 @@ class CallableScorer:
         """The function's value for every candidate.
 
         Raises:
-            ConfigError: the function returned anything but a finite number.
+            OutputError: the function returned anything but a finite number.
         """
         return [self._score_one(candidate) for candidate in candidates]
 
@@ -214,7 +214,7 @@ class CallableScorer:
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise ConfigError(f"Expected a finite number from the scorer {self.source!r}, got {value!r:.80}. Return a float.")
+            raise OutputError(f"Expected a finite number from the scorer {self.source!r}, got {value!r:.80}. Return a float.")
         return number
 
 

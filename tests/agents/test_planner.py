@@ -278,6 +278,15 @@ def test_the_proposer_may_say_stop() -> None:
     assert (report.end, report.success, len(report.steps)) == ("stop", True, 2)
 
 
+def test_a_budget_that_was_spent_on_proposing_is_no_success() -> None:
+    def spends_all(tree: Any) -> list[str]:
+        tree.follow([tree.actions[1:2] * tree.left])
+        return ["Look right, Stay"]
+
+    with pytest.raises(ConfigError, match="2 frames of the budget were spent on proposing"):
+        Planner(TapeWorld(), spends_all, matches((1,)), budget=Budget(frames=2), stop_at=NEVER).run(TapeEnv(), "x")
+
+
 def test_a_rule_of_ones_own_may_stop() -> None:
     def nothing_better(plan: Any) -> bool:
         return max(each.value for each in plan.candidates) <= plan.now

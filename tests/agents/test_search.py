@@ -192,7 +192,18 @@ def test_after_the_time_no_batch_begins(monkeypatch: pytest.MonkeyPatch) -> None
         world = TapeWorld()
         found = plan(search, matches((1, 2, 0)), world=world, depth=3, budget=Budget(seconds=0.5))
         assert found.actions
-        assert len(world.batches) <= 3  # the first piece of work, however deep, and nothing behind it
+        assert len(world.batches) == 1
+        for each in found.candidates:
+            assert ids(each) == read_tape(each.frames[-1])
+
+
+def test_a_stop_that_was_not_reached_in_time_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr("bagel_world.agents.imagination.time.perf_counter", lambda: float(next(clock)))
+    planner = Planner(TapeWorld(), lambda tree: ["Look left, Stay, Stop"], matches((1,)), budget=Budget(seconds=0.5))
+    chosen = planner.plan(empty_tape(), ANY).chosen
+    assert chosen is not None
+    assert ([each.text for each in chosen.actions], chosen.stops) == (["Look left"], False)
 
 
 def test_futures_that_begin_alike_are_imagined_once_and_in_one_batch_per_step() -> None:

@@ -54,6 +54,8 @@ def test_contestants_can_be_chosen_and_settings_are_not_mixed(
     capsys.readouterr()
     assert run(*words, "--seed", "5") == 2
     assert "other settings (seed)" in capsys.readouterr().err
+    assert run(*words, "--rollouts", "3") == 2  # controls and bounds get the most rollouts: others would stand beside them
+    assert "other settings (most_rollouts)" in capsys.readouterr().err
     assert run(*words, "--only", "nobody") == 2
     assert "No contestant" in capsys.readouterr().err
 

@@ -94,6 +94,17 @@ async def test_a_client_walks_to_the_goal(make_session: Callable[[], WorldSessio
     assert facts(seen)["step"] == 2
 
 
+async def test_a_client_that_leaves_closes_its_session(
+    make_session: Callable[[], WorldSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[WorldSession] = []
+    monkeypatch.setattr(WorldSession, "close", lambda session: closed.append(session))
+    async with create_connected_server_and_client_session(make_server(make_session)) as client:
+        await client.call_tool("observe", {})
+        assert not closed
+    assert len(closed) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "hint"),
     [

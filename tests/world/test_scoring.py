@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bagel_world.errors import CapabilityError, ConfigError, UnknownNameError
+from bagel_world.errors import CapabilityError, ConfigError, OutputError, UnknownNameError
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.scoring import (
     SCORER_NAMES,
@@ -104,7 +104,7 @@ def test_a_function_cannot_write_to_the_frame(world: FakeWorld) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "high", [1, 2]])
 def test_a_function_must_return_a_finite_number(world: FakeWorld, value: Any) -> None:
-    with pytest.raises(ConfigError, match="finite"):
+    with pytest.raises(OutputError, match="finite"):
         CallableScorer(lambda frame, goal: value).score(world, [Candidate(frame=RED, goal=Goal())])
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from PIL import Image
 
 from bagel_world.agents.chat.tools import write_call, write_result
 from bagel_world.errors import ImageError, MessageError
-from bagel_world.images import read_image
+from bagel_world.images import png_base64, read_image
 from bagel_world.model.tokenizer import BEGIN, END, IMAGE_BEGIN, IMAGE_END
 from bagel_world.types import Frame
 from bagel_world.world.protocol import Context
@@ -74,9 +72,7 @@ def tell(context: C, messages: Sequence[BaseMessage], start: int = 0) -> C:
 
 def picture_block(frame: Frame) -> dict[str, Any]:
     """A frame as a standard image block: PNG in base64."""
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, format="PNG")
-    return {"type": "image", "base64": base64.b64encode(buffer.getvalue()).decode(), "mime_type": "image/png"}
+    return {"type": "image", "base64": png_base64(frame), "mime_type": "image/png"}
 
 
 def _parts(message: BaseMessage, place: int) -> list[Part]:

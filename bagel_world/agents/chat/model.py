@@ -31,6 +31,9 @@ from bagel_world.agents.setting import in_words
 from bagel_world.errors import BagelWorldError
 
 _OWN = ("temperature", "max_tokens", "max_input_tokens", "seed", "stop", "think", "modalities")
+TOGETHER = 32
+"""Conversations of one batch, where nobody says how many; each has a cache of its own."""
+
 _NOT_FOR_THE_MODEL = {"stop", "ls_structured_output_format", "structured_output_format"}  # LangChain takes them out of a call
 _OF_LANGCHAIN = {"callbacks", "cache", "custom_get_token_ids", "metadata", "name", "tags", "verbose"}
 
@@ -183,12 +186,16 @@ class ChatBagel(BaseChatModel):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[AIMessage]:
-        """The answers to several conversations, written in one batch: they cost about as much as the longest of them."""
-        models = self._ready_for(inputs, kwargs)
+        """The answers to several conversations, written in batches: one costs about as much as its longest answer.
+
+        A batch has as many conversations as `max_concurrency` of the config says, or else `TOGETHER`.
+        """
+        settings = get_config_list(config, len(inputs))
+        models = self._ready_for(inputs, kwargs, settings[0].get("max_concurrency") if settings else None)
         answers: list[Any] = []
-        for model, each, settings in zip(models, inputs, get_config_list(config, len(inputs)), strict=True):
+        for model, each, one in zip(models, inputs, settings, strict=True):
             try:
-                answers.append(model.invoke(each, settings, **kwargs))
+                answers.append(model.invoke(each, one, **kwargs))
             except Exception as error:
                 if not return_exceptions:
                     raise
@@ -204,12 +211,13 @@ class ChatBagel(BaseChatModel):
         **kwargs: Any,
     ) -> list[AIMessage]:
         """As `batch`, in a thread."""
-        models = await run_in_executor(None, self._ready_for, inputs, kwargs)
         settings = get_config_list(config, len(inputs))
+        at_once = settings[0].get("max_concurrency") if settings else None
+        models = await run_in_executor(None, self._ready_for, inputs, kwargs, at_once)
         answers = [model.ainvoke(each, one, **kwargs) for model, each, one in zip(models, inputs, settings, strict=True)]
         return await asyncio.gather(*answers, return_exceptions=return_exceptions)  # type: ignore[return-value]
 
-    def _ready_for(self, inputs: Sequence[LanguageModelInput], asked: Mapping[str, Any]) -> list[Self]:
+    def _ready_for(self, inputs: Sequence[LanguageModelInput], asked: Mapping[str, Any], at_once: int | None) -> list[Self]:
         """A copy of this model per input that has its answer ready; itself where the answer has to be made, or the error."""
         exchanges: dict[int, Exchange] = {}
         options = self._options(asked.get("stop"), {name: asked[name] for name in asked if name not in _NOT_FOR_THE_MODEL})
@@ -221,10 +229,12 @@ class ChatBagel(BaseChatModel):
                         exchanges[place] = exchange
         models = [self] * len(inputs)
         with contextlib.suppress(BagelWorldError):
-            written = answer_together(self._world(), list(exchanges.values())) if exchanges else []
-            for (place, exchange), chunks in zip(exchanges.items(), written, strict=True):
-                models[place] = self.model_copy()
-                models[place]._ready = [*chunks, exchange.closing(self.model_name)]
+            waiting, size = list(exchanges.items()), at_once or TOGETHER
+            for together in (waiting[start : start + size] for start in range(0, len(waiting), size)):
+                written = answer_together(self._world(), [exchange for _, exchange in together])
+                for (place, exchange), chunks in zip(together, written, strict=True):
+                    models[place] = self.model_copy()
+                    models[place]._ready = [*chunks, exchange.closing(self.model_name)]
         return models
 
     def get_num_tokens(self, text: str) -> int:

@@ -62,7 +62,8 @@ def read_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> str | None:
         return "none"
     name = choice
     if isinstance(choice, Mapping):
-        name = choice.get("function", choice).get("name")
+        function = choice.get("function", choice)
+        name = function.get("name") if isinstance(function, Mapping) else None
     if not isinstance(name, str):
         raise ConfigError(f"Expected tool_choice 'auto', 'any', 'none' or the name of a tool, got {choice!r:.80}.")
     known = [tool["function"]["name"] for tool in tools]

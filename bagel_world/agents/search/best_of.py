@@ -11,6 +11,7 @@ from bagel_world.agents.plan import Proposal
 from bagel_world.agents.search import Finding
 from bagel_world.agents.search.ties import best, shuffled
 from bagel_world.agents.setting import Setting
+from bagel_world.errors import ConfigError
 
 
 class BestOf(Setting):
@@ -42,7 +43,13 @@ class BestOf(Setting):
             totals = [total + value for total, value in zip(totals, again, strict=True)]
             rounds += 1
         candidates = [
-            tree.future(node, total / rounds, thought=proposal.thought, stops=proposal.stops, draws=rounds)
+            tree.future(
+                node,
+                total / rounds,
+                thought=proposal.thought,
+                stops=proposal.stops and node.depth == len(proposal.actions),  # not where the time was over before its end
+                draws=rounds,
+            )
             for node, total, proposal in zip(tree.follow(sequences), totals, weighed, strict=True)
         ]
         return Finding(candidates=tuple(candidates), choice=best([each.value for each in candidates], generator))
@@ -54,4 +61,9 @@ def _affordable(tree: Imagination, proposals: Sequence[Proposal], *, first: bool
     chosen = [proposal for proposal in proposals if id(proposal.actions) in fitting]
     if chosen or not first:
         return chosen
+    if not tree.left:
+        raise ConfigError(
+            f"The {tree.imagined} frames of the budget were spent on proposing, none is left to weigh what was proposed. "
+            "Give Budget more frames, or let the proposer imagine less."
+        )
     return [Proposal(actions=proposals[0].actions[: tree.left], thought=proposals[0].thought)]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from langchain_core.tools import StructuredTool, ToolException
 from pydantic import ValidationError
 
-from bagel_world.agents.tools.reply import Reply
+from bagel_world.agents.tools.reply import Picture
 from bagel_world.agents.tools.session import WorldSession
 from bagel_world.agents.tools.tool import FIXABLE, WorldTool, explain
 from bagel_world.agents.tools.world_tools import TOOLS, find_tool
+from bagel_world.errors import LimitError
 
 
 class LangChainTool(StructuredTool):
@@ -51,7 +52,8 @@ def _make(tool: type[WorldTool], session: WorldSession, show: bool) -> Structure
         except ValidationError as error:
             # LangChain would take it for a wrong argument of the model's.
             raise RuntimeError(f"The tool {tool.tool_name!r} broke: {error}") from error
-        return _content(reply, session.limits.side, show), _artifact(reply)
+        pictures = [each.within(session.limits.side) for each in reply.pictures]
+        return _content(reply.text, pictures, show), _artifact(reply.facts, pictures)
 
     return LangChainTool(
         name=tool.tool_name,
@@ -60,21 +62,26 @@ def _make(tool: type[WorldTool], session: WorldSession, show: bool) -> Structure
         func=call,
         response_format="content_and_artifact",
         handle_tool_error=True,
-        handle_validation_error=partial(_complain, tool),
+        handle_validation_error=partial(_complain, tool, session),
     )
 
 
-def _complain(tool: type[WorldTool], error: Any) -> str:
-    return explain(tool, error)
+def _complain(tool: type[WorldTool], session: WorldSession, error: Any) -> str:
+    """Words about arguments that do not fit: a call like any other, so that nonsense runs out too."""
+    try:
+        with session.turn():
+            return explain(tool, error)
+    except LimitError as spent:
+        return str(spent)
 
 
-def _content(reply: Reply, side: int, show: bool) -> Any:
+def _content(text: str, pictures: Sequence[Picture], show: bool) -> Any:
     if not show:
-        return reply.text
-    images = [{"type": "image", "base64": each.base64(side), "mime_type": "image/png"} for each in reply.pictures]
-    return [{"type": "text", "text": reply.text}, *images]
+        return text
+    images = [{"type": "image", "base64": each.base64, "mime_type": "image/png"} for each in pictures]
+    return [{"type": "text", "text": text}, *images]
 
 
-def _artifact(reply: Reply) -> dict[str, Any]:
-    pictures = [{"label": each.label, "frame": each.frame.copy()} for each in reply.pictures]
-    return {"pictures": pictures, "facts": dict(reply.facts)}
+def _artifact(facts: Mapping[str, Any], pictures: Sequence[Picture]) -> dict[str, Any]:
+    shown = [{"label": each.label, "frame": each.frame.copy()} for each in pictures]
+    return {"pictures": shown, "facts": dict(facts)}

@@ -19,7 +19,10 @@ class Limits(Setting):
     steps: int = Field(default=256, ge=1, description="Actions in the live world.")
     frames: int = Field(default=4096, ge=1, description="Frames that are imagined, those of live steps included.")
     seconds: float = Field(
-        default=900.0, gt=0, allow_inf_nan=False, description="Time spent inside of tools; no call begins later than this."
+        default=900.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Time spent inside of tools; no call and no batch begins later.",
     )
     pixels: int = Field(
         default=16_000_000, ge=1, description="Largest picture that is opened, in pixels; checked before decoding."
@@ -46,6 +49,7 @@ class Meter:
         self.limits = limits
         self.calls, self.steps, self.frames, self.seconds = 0, 0, 0, 0.0
         self._clock = clock
+        self._began: float | None = None
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -59,16 +63,23 @@ class Meter:
         if self.seconds >= self.limits.seconds:
             raise _spent("seconds", self.limits.seconds)
         self.calls += 1
-        began = self._clock()
+        self._began = self._clock()
         try:
             yield
         finally:
-            self.seconds += self._clock() - began
+            self.seconds += self._clock() - self._began
+            self._began = None
 
     @property
     def frames_left(self) -> int:
         """Frames that may still be imagined."""
         return self.limits.frames - self.frames
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that this call may still take; at least a millisecond, as it was admitted."""
+        running = 0.0 if self._began is None else self._clock() - self._began
+        return max(self.limits.seconds - self.seconds - running, 1e-3)
 
     def check(self, *, steps: int = 0, frames: int = 0) -> None:
         """Whether this much is left; nothing is counted yet.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.wrappers import TimeLimit
 
-from bagel_world.agents.body import Body
+from bagel_world.agents.body import Body, success_of
 from bagel_world.agents.imagination import Budget, Imagination
 from bagel_world.agents.tools.place import Place
 from bagel_world.errors import ConfigError, StateError
@@ -145,6 +145,11 @@ class LiveWalk:
             step=place.step,
         )
 
+    def close(self) -> None:
+        """Close the environment, where there is one."""
+        if self._body is not None:
+            self._body.env.close()
+
     def get_state(self) -> dict[str, Any]:
         """The walk as JSON values and arrays."""
         place = self.place
@@ -186,26 +191,38 @@ def _act(body: Body, place: Place, action: Action) -> Place:
         reward=sight.reward,
         terminated=sight.terminated,
         truncated=sight.truncated,
-        success=_verdict(sight.info),
+        success=success_of(sight.info),
         env_state=_state_of(body.env),
     )
 
 
-def _verdict(info: Mapping[str, Any]) -> bool | None:
-    return bool(info["success"]) if "success" in info else None
+def _keeper_of(env: gym.Env[Any, Any]) -> tuple[Any, list[TimeLimit[Any, Any]]]:
+    """The outermost layer of an environment that gives and takes states, or None; and Gymnasium's limits around it."""
+    limits: list[TimeLimit[Any, Any]] = []
+    layer: Any = env
+    while True:
+        if callable(getattr(layer, "get_state", None)) and callable(getattr(layer, "set_state", None)):
+            return layer, limits
+        if isinstance(layer, TimeLimit):
+            limits.append(layer)
+        if not isinstance(layer, gym.Wrapper):
+            return None, limits
+        layer = layer.env
 
 
 def _state_of(env: gym.Env[Any, Any]) -> Any:
-    """The environment's state, where it can give and take one."""
-    bare: Any = env.unwrapped
-    return bare.get_state() if callable(getattr(bare, "get_state", None)) and callable(getattr(bare, "set_state", None)) else None
+    """The environment's state and the steps that its limits have counted, where it can give and take a state."""
+    keeper, limits = _keeper_of(env)
+    return None if keeper is None else {"state": keeper.get_state(), "elapsed": [each._elapsed_steps for each in limits]}
 
 
 def _go_back(env: gym.Env[Any, Any], place: Place) -> None:
     if place.env_state is None:
         raise StateError("This environment cannot go back. Reset to begin again.")
-    bare: Any = env.unwrapped
-    bare.set_state(place.env_state)
+    keeper, limits = _keeper_of(env)
+    keeper.set_state(place.env_state["state"])
+    for limit, elapsed in zip(limits, place.env_state["elapsed"], strict=True):
+        limit._elapsed_steps = elapsed
 
 
 def _checked_seed(seed: int) -> int:

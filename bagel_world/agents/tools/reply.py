@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from bagel_world.images import png_base64
 from bagel_world.types import Frame
 
 
@@ -25,18 +25,18 @@ class Picture:
     label: str
     frame: Frame
 
-    def base64(self, side: int) -> str:
-        """The frame as PNG in base64.
-
-        Args:
-            side: a longer side than this is scaled down to it; nothing is enlarged.
-        """
+    def within(self, side: int) -> Picture:
+        """The picture whose longer side is at most this; nothing is enlarged."""
+        if max(self.frame.shape[:2]) <= side:
+            return self
         image = Image.fromarray(self.frame)
-        if max(image.size) > side:
-            image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        image.save(buffer, format="PNG")
-        return base64.b64encode(buffer.getvalue()).decode("ascii")
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return Picture(label=self.label, frame=np.asarray(image))
+
+    @property
+    def base64(self) -> str:
+        """The frame as PNG in base64."""
+        return png_base64(self.frame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -24,7 +24,7 @@ from bagel_world.agents.tools.gallery import Gallery
 from bagel_world.agents.tools.limits import Limits, Meter
 from bagel_world.agents.tools.live import LiveWalk
 from bagel_world.agents.tools.place import Place
-from bagel_world.errors import CapabilityError, ConfigError, LimitError
+from bagel_world.errors import ActionError, CapabilityError, ConfigError, LimitError, StateError
 from bagel_world.images import fit_image
 from bagel_world.types import Action, Frame
 from bagel_world.world.protocol import World
@@ -36,7 +36,8 @@ class WorldSession:
 
     Args:
         world: imagines; may be shared by any number of sessions.
-        env: where actions really happen; None acts in the world itself. It is reset at once, and belongs to this session.
+        env: where actions really happen; None acts in the world itself. It is reset at once, and belongs to this session,
+            which closes it.
         goal: what is to be reached where a tool names no other goal: words, a picture (array, PIL image, `Path`), or a `Goal`.
         scorer: tells how near a frame is to a goal: a `Scorer`, its name, or a function; None picks one by the goal.
         limits: what the session may spend.
@@ -190,11 +191,13 @@ class WorldSession:
             LimitError: no frames are left.
         """
         self.meter.check(frames=1)
-        place, budget = self.place, Budget(frames=min(self.limits.plan_frames, self.meter.frames_left))
+        place, budget = self.place, self._budget(self.limits.plan_frames)
         planner = Planner(self.world, Exhaustive(depth=depth), self.scorer_for(goal), search, budget=budget)
-        plan = planner.plan(place.context, goal, seed=self.walk.seed, step=place.step, actions=self.walk.actions)
-        self.meter.spend(frames=plan.cost.imagined_frames)
-        return plan
+        tree = planner.imagination(place.context, goal, seed=self.walk.seed, step=place.step, actions=self.walk.actions)
+        try:
+            return planner.decide(tree)
+        finally:
+            self.meter.spend(frames=tree.imagined)
 
     def ask(self, question: str, *, think: bool = False) -> str:
         """The world's answer to a question about the walk.
@@ -219,7 +222,13 @@ class WorldSession:
         """
         action, frames = self.read_action(text), 0 if self.walk.in_environment else 1
         self.meter.check(steps=1, frames=frames)
-        place = self.walk.commit(action)
+        try:
+            place = self.walk.commit(action)
+        except (ActionError, StateError):
+            raise  # nothing has moved
+        except Exception:
+            self.meter.spend(steps=1, frames=frames)
+            raise
         self.meter.spend(steps=1, frames=frames)
         return place
 
@@ -243,13 +252,22 @@ class WorldSession:
         """Begin the walk again; see `LiveWalk.reset`. What was spent stays spent."""
         return self.walk.reset(seed)
 
+    def close(self) -> None:
+        """Close the environment; the session is over."""
+        self.walk.close()
+
     def get_state(self) -> dict[str, Any]:
         """The live walk as JSON values and arrays; whatever looks ahead leaves every byte of it as it was."""
         return self.walk.get_state()
 
     def _tree(self, goal: Goal, scorer: Scorer) -> Imagination:
         self.meter.check(frames=1)
-        return self.walk.tree(goal, scorer, Budget(frames=self.meter.frames_left))
+        return self.walk.tree(goal, scorer, self._budget())
+
+    def _budget(self, frames: int | None = None) -> Budget:
+        """What is left of the session, and so many frames at most."""
+        left = self.meter.frames_left if frames is None else min(frames, self.meter.frames_left)
+        return Budget(frames=left, seconds=self.meter.seconds_left)
 
     def _follow(self, tree: Imagination, futures: Sequence[Sequence[str]], draw: int) -> list[Node]:
         """The ends of these futures."""
@@ -258,9 +276,12 @@ class WorldSession:
         beginnings = {tuple(action.text for action in each[:length]) for each in sequences for length in range(1, len(each) + 1)}
         self.meter.check(frames=len(beginnings))
         try:
-            return tree.follow(sequences, draw)
+            nodes = tree.follow(sequences, draw)
         finally:
             self.meter.spend(frames=tree.imagined)
+        if any(node.depth < len(actions) for node, actions in zip(nodes, sequences, strict=True)):
+            raise LimitError(f"The {self.limits.seconds:g} seconds of this session ended before all was imagined.")
+        return nodes
 
     def _check_shape(self, sequences: Sequence[Sequence[Action]]) -> None:
         longest = max((len(each) for each in sequences), default=0)

@@ -261,7 +261,8 @@ def call_tool(session: WorldSession, name: str, arguments: Mapping[str, Any] | s
     Raises:
         BagelWorldError: one of `tool.FIXABLE` for what the caller can mend; its text says how.
     """
-    return find_tool(name).read(arguments).call(session)
+    with session.turn():  # a call that cannot be read is a call: a model that never gets it right runs out too
+        return find_tool(name).read(arguments).run(session)
 
 
 def openai_tools() -> list[dict[str, Any]]:

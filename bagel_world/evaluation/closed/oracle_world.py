@@ -171,11 +171,6 @@ class OracleWorld:
         seer: Any = self.seer
         return seer.judge([seer.observe(context.frames[-1]) for context in contexts], goals)
 
-    def ask_many(self, contexts: Sequence[Any], questions: Sequence[str], **settings: Any) -> Sequence[str]:
-        """The seer's answers about the newest frame of every context."""
-        seer: Any = self.seer
-        return seer.ask_many([seer.observe(context.frames[-1]) for context in contexts], questions, **settings)
-
 
 def moved(plan: HousePlan | DungeonPlan, pose: Pose, text: str) -> Pose:
     """Where an action leads in a house; other words lead nowhere."""

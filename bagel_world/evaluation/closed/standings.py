@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bagel_world.evaluation.closed.missions import BINS, bin_name
+from bagel_world.evaluation.closed.missions import BINS, GOAL_RADIUS, bin_name
 from bagel_world.evaluation.closed.trials import Outcome
 from bagel_world.evaluation.metrics import Interval, mean_interval, ratio_interval
 from bagel_world.evaluation.report import Row, by_metric, make_row
@@ -18,7 +18,7 @@ MEASURES = {
     "model_calls": lambda outcome: float(outcome.model_calls),
     "imagined_frames": lambda outcome: float(outcome.imagined_frames),
     "meters_left": lambda outcome: outcome.left,
-    "came_within_goal_radius": lambda outcome: float(outcome.closest <= 1.0),
+    "came_within_goal_radius": lambda outcome: float(outcome.closest <= GOAL_RADIUS),
     "stopped": lambda outcome: float(outcome.stopped),
     "seconds": lambda outcome: outcome.seconds,
 }

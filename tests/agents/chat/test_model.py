@@ -174,6 +174,8 @@ def test_a_forced_call_begins_like_one_whatever_the_model_wants(choice: str, nam
 def test_tools_that_are_not_there_are_refused_when_they_are_bound() -> None:
     with pytest.raises(UnknownNameError, match="'wallk'"):
         ChatBagel(world=FakeWorld()).bind_tools([walk], tool_choice="wallk")
+    with pytest.raises(ConfigError, match="name of a tool"):
+        ChatBagel(world=FakeWorld()).bind_tools([walk], tool_choice={"function": "walk"})
     with pytest.raises(ConfigError, match="Tools are called in text"):
         ChatBagel(world=FakeWorld(), modalities=["image"]).bind_tools([walk]).invoke("Look left")
 
@@ -261,6 +263,15 @@ def test_a_batch_is_one_batch_and_answers_as_each_alone() -> None:
     assert world.model_calls == 1
     assert [call["args"] for answer in together for call in answer.tool_calls] == [{"steps": steps} for steps in (3, 1, 2)]
     assert [answer.usage_metadata for answer in together] == [model.invoke(each).usage_metadata for each in questions]
+
+
+def test_a_batch_is_as_large_as_the_config_allows() -> None:
+    world = Obedient()
+    questions = [f"Walk {steps} steps" for steps in (3, 1, 2, 1, 3)]
+    model = ChatBagel(world=world).bind_tools([walk])
+    answers = model.batch(questions, {"max_concurrency": 2})
+    assert world.model_calls == 3
+    assert [call["args"]["steps"] for answer in answers for call in answer.tool_calls] == [3, 1, 2, 1, 3]
 
 
 def test_a_bad_conversation_in_a_batch_is_its_own_error_alone() -> None:

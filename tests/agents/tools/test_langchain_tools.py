@@ -15,11 +15,13 @@ from langchain_core.tools import BaseTool
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 from langgraph.checkpoint.memory import InMemorySaver
+from PIL import Image
 from pydantic import BaseModel
 
 from bagel_world import BagelWorld
 from bagel_world.agents import WorldSession, make_world_tools, openai_tools
 from bagel_world.envs import WorldEnv, state_to_bytes
+from bagel_world.images import to_frame
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.weights import shipped
 from tests.agents.tools.scripted_chat import Move, ScriptedChat, last_words
@@ -109,13 +111,21 @@ class Inner(BaseModel):
     value: int
 
 
-@pytest.mark.parametrize("bug", [lambda: {}["missing"], lambda: Inner.model_validate({"value": "x"}), lambda: 1 / 0])
+@pytest.mark.parametrize(
+    "bug",
+    [
+        lambda: to_frame(np.full((3, 2, 2), np.nan)),
+        lambda: {}["missing"],
+        lambda: Inner.model_validate({"value": "x"}),
+        lambda: 1 / 0,
+    ],
+)
 def test_our_own_bugs_propagate(bug: Callable[[], Any]) -> None:
     class Broken(FakeWorld):
         def advance(self, contexts: Any, *, seeds: Any) -> Any:
             return bug()
 
-    with pytest.raises((KeyError, RuntimeError, ZeroDivisionError)):
+    with pytest.raises((KeyError, RuntimeError, ArithmeticError)):
         invoke(WorldSession(Broken()), "imagine", {"actions": ["Stay"]})
 
 
@@ -206,6 +216,20 @@ def test_an_agent_in_a_loop_meets_the_limits() -> None:
     told = [each for each in messages if isinstance(each, ToolMessage)]
     assert [each.status for each in told] == ["success"] * 5 + ["error"]
     assert messages[-1].content == "enough"
+
+
+def test_nonsense_runs_out_too() -> None:
+    session = WorldSession(FakeWorld(), limits={"calls": 2})
+    told = [str(invoke(session, "commit", {"acton": "Stay"}).content) for _ in range(3)]
+    assert ["Did you mean 'action'" in each for each in told] == [True, True, False]
+    assert "2 tool calls of this session are spent" in told[2]
+
+
+def test_artifacts_are_no_larger_than_pictures_may_be(tmp_path: Path) -> None:
+    Image.new("RGB", (600, 300), (200, 30, 20)).save(tmp_path / "large.png")
+    session = WorldSession(FakeWorld(), folders=[tmp_path], limits={"side": 32})
+    (picture,) = invoke(session, "observe", {"image": str(tmp_path / "large.png")}).artifact["pictures"]
+    assert picture["frame"].shape == (16, 32, 3)
 
 
 def test_an_agent_that_talks_nonsense_is_told_so_and_moves_nothing() -> None:

@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,16 @@ from bagel_world.agents import Limits, WorldSession, call_tool
 from bagel_world.agents.tools.tool import FIXABLE
 from bagel_world.agents.tools.world_tools import TOOLS
 from bagel_world.envs import WorldEnv, state_to_bytes
-from bagel_world.errors import ActionError, CapabilityError, ConfigError, LimitError, StateError, UnknownSettingError
+from bagel_world.errors import (
+    ActionError,
+    CapabilityError,
+    ConfigError,
+    ImageError,
+    LimitError,
+    StateError,
+    UnknownNameError,
+    UnknownSettingError,
+)
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.scoring import Goal
 from bagel_world.world.weights import shipped
@@ -189,6 +199,35 @@ def test_undo_takes_an_environment_back_that_can_go_back() -> None:
     np.testing.assert_array_equal(session.commit(LEFT).frame, first)
 
 
+def test_undo_takes_a_limit_of_steps_back_too() -> None:
+    env = TimeLimit(WorldEnv(FakeWorld()), max_episode_steps=3)
+    session = WorldSession(FakeWorld(), env)
+    for _ in range(3):
+        session.commit(LEFT)
+    assert session.place.truncated
+    session.undo(3)
+    assert not session.place.over
+    assert [session.commit(LEFT).truncated for _ in range(3)] == [False, False, True]
+
+
+def test_a_closed_session_closes_its_environment() -> None:
+    env = Corridor()
+    closed: list[bool] = []
+    env.close = lambda: closed.append(True)  # type: ignore[method-assign]
+    WorldSession(FakeWorld(), env).close()
+    assert closed == [True]
+    WorldSession(FakeWorld()).close()
+
+
+@pytest.mark.parametrize("said", [np.bool_(True), np.float32(1.0), True])
+def test_success_is_told_by_any_truth(said: Any) -> None:
+    class Robot(Corridor):
+        def step(self, action: Any) -> Any:
+            return *super().step(action)[:4], {"is_success": said}
+
+    assert WorldSession(FakeWorld(), Robot()).commit(AHEAD).success is True
+
+
 def test_undo_says_so_where_an_environment_cannot_go_back() -> None:
     env = Corridor()
     session = WorldSession(FakeWorld(), env)
@@ -323,6 +362,59 @@ def test_a_call_that_fails_counts_too() -> None:
             call_tool(session, "undo")
     with pytest.raises(LimitError):
         call_tool(session, "observe")
+
+
+def test_a_call_that_cannot_be_read_counts_too() -> None:
+    session = WorldSession(FakeWorld(), limits={"calls": 3})
+    for name, arguments in (("fly", {}), ("commit", {"acton": "Stay"}), ("commit", "{")):
+        with pytest.raises((ConfigError, UnknownNameError)):
+            call_tool(session, name, arguments)
+    with pytest.raises(LimitError, match="3 tool calls"):
+        call_tool(session, "fly")
+
+
+def test_work_that_breaks_is_paid_for() -> None:
+    class Breaking(FakeWorld):
+        advanced = False
+
+        def advance(self, contexts: Any, *, seeds: Any) -> Any:
+            if self.advanced:
+                raise RuntimeError("broken")
+            self.advanced = True
+            return super().advance(contexts, seeds=seeds)
+
+    session = WorldSession(Breaking(), goal="red")
+    with pytest.raises(RuntimeError, match="broken"):
+        call_tool(session, "plan", {"depth": 2})
+    assert session.meter.frames == len(session.words)
+
+    class Blind(Corridor):
+        def look(self) -> Any:
+            return super().look() if not self.steps else np.full((64, 64, 3), np.nan)
+
+    session = WorldSession(FakeWorld(), Blind())
+    with pytest.raises(ImageError):
+        session.commit(AHEAD)
+    assert session.meter.steps == 1
+
+
+def test_no_batch_begins_behind_the_last_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("bagel_world.agents.imagination.time.perf_counter", lambda: now[0])
+
+    class Slow(FakeWorld):
+        def advance(self, contexts: Any, *, seeds: Any) -> Any:
+            now[0] += 6
+            return super().advance(contexts, seeds=seeds)
+
+    session = WorldSession(Slow(), goal="red", limits={"seconds": 10}, clock=lambda: now[0])
+    with pytest.raises(LimitError, match="10 seconds of this session ended"):
+        call_tool(session, "imagine", {"actions": ["Stay"] * 8})
+    assert (session.meter.frames, session.meter.seconds) == (2, 12)
+    session = WorldSession(Slow(), goal="red", limits={"seconds": 10}, clock=lambda: now[0])
+    reply = call_tool(session, "plan", {"depth": 4})
+    assert len(reply.facts["actions"]) <= 2
+    assert session.meter.seconds == 12
 
 
 def test_a_plan_stays_within_the_frames_left() -> None:

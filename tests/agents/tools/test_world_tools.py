@@ -122,9 +122,11 @@ def test_a_goal_picture_is_read_from_the_folder(session: WorldSession) -> None:
 
 def test_pictures_are_small() -> None:
     wide = Picture(label="", frame=np.zeros((100, 400, 3), np.uint8))
-    assert decoded(wide.base64(64)).size == (64, 16)
+    assert wide.within(64).frame.shape == (16, 64, 3)
+    assert decoded(wide.within(64).base64).size == (64, 16)
     small = Picture(label="", frame=np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
-    np.testing.assert_array_equal(np.asarray(decoded(small.base64(64))), small.frame)
+    assert small.within(64) is small
+    np.testing.assert_array_equal(np.asarray(decoded(small.base64)), small.frame)
 
 
 def decoded(data: str) -> Image.Image:
