@@ -27,7 +27,10 @@ ROLLOUT_WORDS = ("Wait one moment", "Wait two moments", "Wait four moments")
 _HALF = len(TURNS)
 _LEFT_RIGHT = (("Look left", "Look right"), *zip(ROTATE_WORDS[:_HALF], ROTATE_WORDS[_HALF : 2 * _HALF], strict=True))
 MIRRORED = {**dict(_LEFT_RIGHT), **{right: left for left, right in _LEFT_RIGHT}}
-"""The action that does in a mirror image what this one does; actions that are not here are their own."""
+"""The action that does in a mirror image what this one does."""
+
+SYMMETRIC = tuple(word for word in dict.fromkeys((*NAVIGATE_WORDS, *ROTATE_WORDS, *ROLLOUT_WORDS)) if word not in MIRRORED)
+"""Actions that do the same in a mirror image. Nobody knows it of any other word: such walks have no mirror."""
 
 TASK_WORDS = {"navigate": NAVIGATE_WORDS, "rotate": ROTATE_WORDS, "rollout": ROLLOUT_WORDS}
 """What a checkpoint can be taught, by task, and the discrete actions of each."""

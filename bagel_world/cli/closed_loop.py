@@ -105,7 +105,8 @@ def closed_loop(
     height, width = subject.world.frame_size
     settings = {
         "goal": goal, "sim": sim, "split": split, "scorer": name, "stop_at": rule.at_least, "maneuvers": maneuvers.model_dump(),
-        "most_rollouts": max(counts), "commit": commit, "most_actions": MOST_ACTIONS, "seed": seed, "checkpoint": subject.weights, "world": subject.setting,
+        "most_rollouts": max(counts), "commit": commit, "most_actions": MOST_ACTIONS, "seed": seed, "checkpoint": subject.weights,
+        "world": subject.setting,
     }  # fmt: skip
     with closing(_open(sim, split, (height, width))) as house, progress_bar() as track:
         missions = _missions(house, split, goal, n=n, seed=seed)

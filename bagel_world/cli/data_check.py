@@ -20,12 +20,13 @@ _SIZES = 6
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder of samples, or of the published program's parquet and JSON lines.")],
     split: Annotated[str | None, typer.Option(help="Only samples of this split.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images that JSON lines name.")] = None,
 ) -> None:
     """Read every sample, decode every image, and count; exits with 1 where something is damaged.
 
     Example: bagel-world data check data/walks
     """
-    found = check_samples(open_samples(folder, split=split))
+    found = check_samples(open_samples(folder, split=split, images=images))
     console = Console()
     console.print(_table(folder, found))
     for finding in found.findings:

@@ -23,13 +23,14 @@ def preview(
     samples: Annotated[int, typer.Option("--samples", "-n", min=1, max=64, help="How many, from all over the folder.")] = 4,
     first: Annotated[int | None, typer.Option(min=0, help="Instead, so many in a row from this place on.")] = None,
     split: Annotated[str | None, typer.Option(help="Only samples of this split.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images that JSON lines name.")] = None,
     checkpoint: Annotated[str, typer.Option(help="Whose sizes and tokenizer are used: a name, a folder or a hub id.")] = "nano",
 ) -> None:
     """Draw samples: what is shown and how, what is painted, which texts are learned, and who sees whom.
 
     Example: bagel-world data preview data/walks -o preview.png
     """
-    found = open_samples(folder, split=split)
+    found = open_samples(folder, split=split, images=images)
     if first is not None and first >= len(found):
         raise RecordingError(f"Expected --first below {len(found)}, the number of samples in {folder}, got {first}.")
     count = min(samples, len(found))

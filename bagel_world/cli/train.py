@@ -119,10 +119,13 @@ def _preview(config: TrainingConfig, stages: Stages) -> Preview | None:
             contexts = world.advance(contexts, seeds=range(len(starts)))
             for walk, context in zip(imagined, contexts, strict=True):
                 walk.append(context.frames[-1])
-        folder = config.run / "previews"
-        folder.mkdir(exist_ok=True)
         rows = [np.concatenate(walk, axis=1) for pair in zip(real, imagined, strict=True) for walk in pair]
-        Image.fromarray(np.concatenate(rows)).save(folder / f"step-{step:08d}.png")
+        path = config.run / "previews" / f"step-{step:08d}.png"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.concatenate(rows)).save(path)
+        except OSError as error:  # a picture is not worth a training
+            _LOG.warning("could not write %s: %s", path, error)
         return {f"preview_psnr_{place}": _psnr(real, imagined, place) for place in (1, steps)}
 
     return preview

@@ -15,13 +15,13 @@ class Damage:
     """Damaged samples by source; one that comes again, in the next epoch, is none more.
 
     Attributes:
-        limit: how many may be skipped; one more raises.
+        limit: how many may be skipped; one more raises. None counts, and neither raises nor logs.
         places: where in their sources they are, by source.
         messages: what was wrong with the first of them.
     """
 
-    def __init__(self, limit: int) -> None:
-        if limit < 0:
+    def __init__(self, limit: int | None) -> None:
+        if limit is not None and limit < 0:
             raise ConfigError(f"Expected a number of damaged samples to skip of at least 0, got {limit!r}.")
         self.limit = limit
         self.places: dict[str, set[int]] = {}
@@ -44,6 +44,8 @@ class Damage:
         known.add(place)
         if len(self.messages) < _KEPT:
             self.messages.append(str(error))
+        if self.limit is None:
+            return
         _LOG.warning("skipped a damaged sample of %s (%d so far, %d allowed): %s", source, self.total, self.limit, error)
         if self.total > self.limit:
             raise RecordingError(

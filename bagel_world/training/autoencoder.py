@@ -131,7 +131,9 @@ class AutoencoderTrainer:
             slices = self._batch()
             losses = self._workers.backward(parameters, self._losses, slices)
             self._guard.check(self.step, losses["loss"], partial(_tensors, slices))
-            losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
+            losses["gradient"] = self._optimizer.clip()
+            self._guard.check_gradient(self.step, losses["gradient"], partial(_tensors, slices))
+            self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
             self.ema.update()
             self.step += 1
             self._after_step(losses, time.perf_counter() - began)

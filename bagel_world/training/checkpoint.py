@@ -25,6 +25,9 @@ from bagel_world.training.optim import Optimizer
 from bagel_world.training.ranks import Ranks
 
 _PREFIX = "state-"
+STATES = f"{_PREFIX}*"
+"""Names of finished states, as a glob."""
+
 _UNFINISHED = ".unfinished-state-"
 
 

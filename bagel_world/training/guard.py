@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -51,7 +52,7 @@ class LossGuard:
         """
         if not math.isfinite(loss):
             raise TrainingError(
-                f"Expected a finite loss, got {loss} in step {step}. Its batch was saved to {self._save(step, batch)}. "
+                f"Expected a finite loss, got {loss} in step {step}. {self._keep(step, batch)} "
                 "Resume with a lower learning rate (optimizer.rate, optimizer.matrix_rate)."
             )
         if loss <= 0:  # nothing in the step is learned from, as where texts alone count and none came
@@ -61,13 +62,30 @@ class LossGuard:
         if self._above >= _PATIENCE:
             raise TrainingError(
                 f"Expected the loss to fall, got {loss:.4g} in step {step}: for {_PATIENCE} steps it has been more than "
-                f"{self._explosion:g} times its lowest running mean, {self._lowest:.4g}. The batch of this step was saved to "
-                f"{self._save(step, batch)}. Delete the states after step {step - _PATIENCE + 1} in {self._run} and resume with "
+                f"{self._explosion:g} times its lowest running mean, {self._lowest:.4g}. "
+                f"{self._keep(step, batch)} Delete the states after step {step - _PATIENCE + 1} in {self._run} and resume with "
                 "a lower learning rate (optimizer.rate, optimizer.matrix_rate); where such losses are right, set explosion: null."
             )
         self._seen += 1
         self._mean = loss if self._seen == 1 else self._mean + (loss - self._mean) / min(self._seen, _WINDOW)
         self._lowest = min(self._lowest, self._mean)
+
+    def check_gradient(self, step: int, norm: float, batch: Callable[[], Mapping[str, Tensor]]) -> None:
+        """Take note of the gradient of a step, before it moves anything.
+
+        Args:
+            step: its number.
+            norm: L2 norm of the gradient.
+            batch: gives what it was computed from, to be looked at.
+
+        Raises:
+            TrainingError: the norm is no number.
+        """
+        if not math.isfinite(norm):
+            raise TrainingError(
+                f"Expected a finite gradient, got one of norm {norm} in step {step}; nothing was moved by it. "
+                f"{self._keep(step, batch)} Resume with a lower learning rate (optimizer.rate, optimizer.matrix_rate)."
+            )
 
     def state(self) -> dict[str, Any]:
         """What it goes on from, as JSON values; to be taken after a step."""
@@ -78,8 +96,12 @@ class LossGuard:
         self._seen, self._above = state.get("seen", 0), state.get("above", 0)
         self._mean, self._lowest = state.get("mean", math.inf), state.get("lowest", math.inf)
 
-    def _save(self, step: int, batch: Callable[[], Mapping[str, Tensor]]) -> Path:
+    def _keep(self, step: int, batch: Callable[[], Mapping[str, Tensor]]) -> str:
+        """Write the batch beside the log; a sentence that says where it is, or why it is not."""
         mine = "" if self._rank is None else f"-rank{self._rank}"
         path = self._run / f"diverged-{step:08d}{mine}.safetensors"
-        save_file({name: tensor.contiguous() for name, tensor in batch().items()}, path)
-        return path
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in batch().items()}, path)
+        except (OSError, SafetensorError) as error:  # the disk may be full, which is not what stopped the run
+            return f"The batch of this step could not be saved to {path} ({error})."
+        return f"The batch of this step was saved to {path}."

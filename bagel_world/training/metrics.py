@@ -56,14 +56,20 @@ class Pace:
         """The gradients are there."""
         self._learned = time.perf_counter() - self._began
 
-    def done(self, tokens: float, flop: float = 0.0) -> None:
-        """The step is done, and has learned from so many tokens with so many floating-point operations."""
-        self._steps.append((time.perf_counter() - self._began, self._waited, self._learned, tokens, flop))
+    def done(self, tokens: float, flop: float = 0.0, made: float = 0.0) -> None:
+        """The step is done.
+
+        Args:
+            tokens: that it has learned from.
+            flop: floating-point operations that took.
+            made: seconds in which its threads, on average, made data instead of learning from it: waiting as well.
+        """
+        self._steps.append((time.perf_counter() - self._began, self._waited + made, self._learned, tokens, flop))
 
     def figures(self) -> dict[str, float]:
         """How fast it went.
 
-        `tokens_per_second`; `data_wait`, the share of the time in which nothing was done but wait for data; `mfu`, the share of
+        `tokens_per_second`; `data_wait`, the share of the time that went into waiting for data and making it; `mfu`, the share of
         the machine's peak that the step's arithmetic came to, optimizer and all else included in the time.
         """
         seconds, waited, _, tokens, flop = (sum(each) for each in zip(*self._steps, strict=True))
@@ -73,8 +79,9 @@ class Pace:
     def last(self) -> dict[str, float]:
         """Where the time of the last step went: `step_seconds`, shares of it, and its arithmetic over the peak's.
 
-        `learning_share` is that of forward and backward, `optimizer_share` of all that comes after, `data_share` of waiting;
-        `learning_peak` and `step_peak` are the shares of the peak over forward and backward, and over the whole step.
+        `learning_share` is that of forward and backward, `optimizer_share` of all that comes after, `data_share` of waiting for
+        data and making it; `learning_peak` and `step_peak` are the shares of the peak over forward and backward, and over the
+        whole step.
         """
         seconds, waited, learned, _, flop = self._steps[-1]
         peak = float("inf") if self.peak is None else self.peak

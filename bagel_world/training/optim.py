@@ -157,7 +157,7 @@ def _portions(parameters: list[nn.Parameter], size: int = 6) -> list[list[nn.Par
 
 
 class Optimizer:
-    """Muon and AdamW behind one `step`, with clipping and the schedule.
+    """Muon and AdamW behind one `clip` and one `step`, with the schedule.
 
     Args:
         named: name and parameter of everything that learns.
@@ -188,23 +188,22 @@ class Optimizer:
             self._parts.append(adam)
         self._peaks = [part.param_groups[0]["lr"] for part in self._parts]
 
-    def step(self, factor: float) -> float:
-        """Clip, move the weights at `factor` times the peak rates, clear the gradients; the gradient norm before clipping."""
-        norm = self._clip()
+    def step(self, factor: float) -> None:
+        """Move the weights at `factor` times the peak rates, and clear the gradients."""
         for part, peak in zip(self._parts, self._peaks, strict=True):
             part.param_groups[0]["lr"] = peak * factor
             part.step()
             part.zero_grad(set_to_none=True)
-        return float(norm)
 
-    def _clip(self) -> Tensor:
+    def clip(self) -> float:
+        """Scale the gradients down to the largest norm there may be; the norm before."""
         parameters = list(self._named.values())
         if self._total is None:
-            return nn.utils.clip_grad_norm_(parameters, self.config.clip)
+            return float(nn.utils.clip_grad_norm_(parameters, self.config.clip))
         norms = nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
         norm = self._total(norms.square()).sqrt()
         nn.utils.clip_grads_with_norm_(parameters, self.config.clip, norm)
-        return norm
+        return float(norm)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Every tensor of the optimizer by `parameter name/what it is`."""

@@ -25,7 +25,7 @@ from bagel_world.training.workers import Losses
 
 Slice = TypeVar("Slice")
 
-_NAMES = ("velocity", "text", "loss", "tokens", "flop")
+_NAMES = ("velocity", "text", "loss", "tokens", "flop", "made")
 
 
 def check_shardable(optimizer: OptimizerConfig, *, lora: bool, dense: bool = False) -> None:

@@ -19,8 +19,6 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """Name of a part -> how the names of its parameters begin. The experts' layers belong to them too."""
 
-EXPERTS = ("understand", "generate")
-
 
 def part_of(name: str) -> str | None:
     """The part a parameter of `Bagel` belongs to; None for the fixed tables."""

@@ -16,13 +16,14 @@ from safetensors.torch import load_file
 from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.sample_folder import SampleFolder
 from bagel_world.errors import RecordingError, TrainingError
+from bagel_world.files import replace_text
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import Checkpoint, load, packing_rules, save, save_tensors
 from bagel_world.model.tokenizer import Tokenizer
 from bagel_world.model.vae import Vae
 from bagel_world.training.adapter import save_lora
 from bagel_world.training.autoencoder import AutoencoderTrainer
-from bagel_world.training.checkpoint import load_state, part_of
+from bagel_world.training.checkpoint import STATES, load_state, part_of
 from bagel_world.training.config import TrainingConfig
 from bagel_world.training.data.batches import WalkBatches
 from bagel_world.training.data.feeds import Feed, MixedFeed, SampleFeed, WalkFeed
@@ -34,7 +35,7 @@ from bagel_world.training.data.walks import Walks, gather_walks
 from bagel_world.training.data.words import train_tokenizer
 from bagel_world.training.dense import part_experts, tie_experts
 from bagel_world.training.ranks import Ranks
-from bagel_world.training.sample_feed import sample_feed
+from bagel_world.training.sample_feed import check_sources, sample_feed
 from bagel_world.training.trainer import Trainer, scale_inputs
 from bagel_world.training.warm_start import warm_up
 from bagel_world.training.workers import step_threads
@@ -125,6 +126,8 @@ class Stages:
 
     def autoencoder(self, progress: Progress | None = None) -> Vae:
         """Train the autoencoder, or take the finished one."""
+        if self.ranks is None and not any((self.config.run / "mot").glob(STATES)):
+            self._rehearse()
         if self.start is not None:
             return self.start.vae
         if self.config.autoencoder_from is not None:
@@ -143,7 +146,6 @@ class Stages:
             return vae.eval()
         if self.warm is not None and self.warm.config.vae_config == vae.config:
             vae.load_state_dict(self.warm.vae.state_dict())
-        self._rehearse(vae)
         trainer = AutoencoderTrainer(
             vae,
             self.config.autoencoder,
@@ -157,11 +159,14 @@ class Stages:
         trainer.resume()
         figures = trainer.train()
         _write_figures(path.with_suffix(".json"), {"steps": trainer.step, **figures})
-        save_tensors(path, dict(vae.named_parameters()))
+        try:
+            save_tensors(path, dict(vae.named_parameters()))
+        except OSError as error:
+            raise TrainingError(f"Could not write {path}: {error}. Free some space and resume.") from error
         return vae.eval()
 
-    def _rehearse(self, vae: Vae) -> None:
-        """Draw once what the world model learns from: what is wrong with it shows before hours go into the autoencoder.
+    def _rehearse(self) -> None:
+        """Look at all that the world model learns from: what is wrong with it shows before hours go into a training.
 
         Raises:
             TrainingError: walks shorter than a window, or no samples to measure on.
@@ -171,7 +176,10 @@ class Stages:
             if self.config.train:
                 self.walks(split).windows(self.config.mot.walk.frames)
             if self.config.samples:
-                self.sample_feed(split, vae, self.tokenizer(), rehearsed=True).slices(0)
+                _LOG.info("looking at the samples of %r", split)
+                opened = [each.open() for each in self.sources(split)]
+                skip, tokenizer = self.config.skip_damaged, self.tokenizer()
+                check_sources(opened, self.config.mot, shape=self.shape, tokenizer=tokenizer, skip=skip)
 
     def tokenizer(self) -> Tokenizer:
         """Learn the tokenizer from the actions of all tasks and all texts there are, or take the finished one."""
@@ -207,8 +215,6 @@ class Stages:
     def _whole(self, trainer: Trainer, figures: dict[str, float]) -> Bagel:
         """The averaged weights of a training by several processes, read back from the state that they saved together."""
         assert self.ranks is not None
-        trainer.ema.swap()
-        trainer.save()
         self.ranks.wait()
         if self.ranks.leads:
             _write_figures(self.config.run / "mot.json", {"steps": trainer.step, **figures})
@@ -295,10 +301,9 @@ class Stages:
         slices = -(-mot.validation_windows // _VALIDATION_BATCH)
         return WalkFeed(WalkBatches(sampler, rules, batch=mot.validation_windows, slices=slices))
 
-    def sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer, *, rehearsed: bool = False) -> SampleFeed:
-        """Packs of the samples of "train" or "validation"; `rehearsed` reads nothing ahead of the step that is asked for."""
+    def sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> SampleFeed:
+        """Packs of the samples of "train" or "validation"."""
         training = split == "train"
-        ahead = training and not rehearsed
         # Beside walks, whose slices are made by the threads of the step, packs are always drawn ahead: nobody waits for them.
         return sample_feed(
             [each.open() for each in self.sources(split)],
@@ -309,8 +314,8 @@ class Stages:
             packs=self.config.mot.packs if training and self.config.train else None,
             held_out=not training,
             seed=self.config.seed,
-            workers=self.config.loaders if ahead else 0,
-            ahead=ahead and (self.config.loaders > 0 or bool(self.config.train)),
+            workers=self.config.loaders if training else 0,
+            ahead=training and (self.config.loaders > 0 or bool(self.config.train)),
             damage=Damage(self.config.skip_damaged),
         )
 
@@ -343,4 +348,7 @@ def _has_split(source: SourceConfig, split: str) -> bool:
 
 
 def _write_figures(path: Path, figures: dict[str, float]) -> None:
-    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    try:
+        replace_text(path, json.dumps(figures, indent=2) + "\n")
+    except OSError as error:
+        raise TrainingError(f"Could not write {path}: {error}. Free some space and resume.") from error

@@ -136,6 +136,7 @@ class Trainer:
         if config.compile:
             bagel.mot.compile(dynamic=True)
         self.step = 0
+        self._saved: int | None = None
         self._seed = seed
         self._feed, self._validation = train, validation
         self._held_out: list[Batch] = []
@@ -191,15 +192,20 @@ class Trainer:
             losses = self._workers.backward(parameters, self._losses, slices)
             self.pace.learned()
             self._guard.check(self.step, losses["loss"], partial(_tensors, slices))
-            losses["gradient"] = self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
+            losses["gradient"] = self._optimizer.clip()
+            self._guard.check_gradient(self.step, losses["gradient"], partial(_tensors, slices))
+            self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
             self.ema.update()
-            tokens, flop = losses.pop("tokens"), losses.pop("flop")
+            tokens, flop, made = losses.pop("tokens"), losses.pop("flop"), losses.pop("made")
             if self._feed.capacity:
                 losses["fill"] = round(tokens / self._feed.capacity, 4)
-            self.pace.done(tokens * len(slices), flop * len(slices))
+            threads = self._workers.count if self.ranks is None else self.ranks.count
+            self.pace.done(tokens * len(slices), flop * len(slices), made * len(slices) / threads)
             self.step += 1
             self._drop(None)
             self._after_step(losses, time.perf_counter() - began)
+        if self.step != self._saved:  # what is exported later is what was learned last
+            self.save()
         self.ema.swap()
         if self._log.curves is not None:
             self._log.curves.close()
@@ -212,9 +218,11 @@ class Trainer:
             self.lora.drop(None if words is None else torch.Generator().manual_seed(words))
 
     def _losses(self, part: Slice) -> Losses:
+        began = time.perf_counter()
         batch = part()
+        made = time.perf_counter() - began
         flop = step_flop(self.bagel, batch, writing=self.config.text_weight > 0)
-        counts = {"tokens": float(batch.tokens), "flop": flop}
+        counts = {"tokens": float(batch.tokens), "flop": flop, "made": made}
         return {**self._learn(batch), **{name: torch.tensor(count, dtype=torch.float64) for name, count in counts.items()}}
 
     def _loss_of(self, batch: Batch) -> Losses:
@@ -275,7 +283,9 @@ class Trainer:
     def save(self) -> Path:
         """Write the state of the run."""
         facts = {"feed": self._feed.position(), "guard": self._guard.state()}
-        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks)
+        path = save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks)
+        self._saved = self.step
+        return path
 
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""
@@ -287,7 +297,7 @@ class Trainer:
         facts = load_facts(self.run)
         self._feed.restore(facts.get("feed", {}))
         self._guard.restore(facts.get("guard", {}))
-        self.step = step
+        self.step = self._saved = step
         return True
 
 

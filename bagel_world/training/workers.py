@@ -57,7 +57,9 @@ class Workers:
         def work(part: Slice) -> tuple[tuple[Tensor | None, ...], Losses]:
             with self._precision():
                 losses = compute(part)
-            gradients = torch.autograd.grad(losses["loss"], parameters, allow_unused=True)
+            loss = losses["loss"]  # without gradient where the slice reaches nothing that learns
+            learns = loss.requires_grad
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True) if learns else (None,) * len(parameters)
             return gradients, {name: value.detach() for name, value in losses.items()}
 
         results = map(work, slices) if self.pool is None else self.pool.map(work, slices)

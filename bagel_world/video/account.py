@@ -21,6 +21,7 @@ class Account:
         survey: what was found in it.
         kept: places of the clips that are no copies.
         license: terms that its sidecar file names.
+        words: what tells its sidecar file from another.
         before: what was on disk when it was broken off.
 
     Attributes:
@@ -30,9 +31,16 @@ class Account:
     """
 
     def __init__(
-        self, film: str, survey: Survey, kept: Sequence[int], *, license: str | None = None, before: Outcome | None = None
+        self,
+        film: str,
+        survey: Survey,
+        kept: Sequence[int],
+        *,
+        license: str | None = None,
+        words: str | None = None,
+        before: Outcome | None = None,
     ) -> None:
-        self._film, self._survey, self._kept, self._license = film, survey, tuple(kept), license
+        self._film, self._survey, self._kept, self._license, self._words = film, survey, tuple(kept), license, words
         self.resumed = before is not None
         self.samples: Counter[str] = Counter(before.samples if before else {})
         self.problems: list[str] = list(before.problems if before else survey.problems)
@@ -70,4 +78,5 @@ class Account:
             samples=dict(self.samples),
             problems=tuple(self.problems),
             license=self._license,
+            words=self._words,
         )

@@ -100,7 +100,7 @@ class Conversion:
         """Convert what is not yet converted; returns the report on everything in the folder.
 
         Raises:
-            RecordingError: the disk is full; what was finished before is kept.
+            RecordingError: the disk is full (what was finished before is kept), or the words of a film in use have changed.
             CaptionError: the caption source fails on everything.
         """
         todo, identical, failed = self._sort_out(found)
@@ -151,6 +151,11 @@ class Conversion:
                 continue
             names[key] = source.name
             outcome = self._journal.outcomes.get(key)
+            if outcome is not None and outcome.words not in (None, self._surveyor.words_of(source)):
+                raise RecordingError(
+                    f"The words beside {source.name} have changed, and samples with the old ones are in {self._out} already. "
+                    "Convert into an empty folder."
+                )
             if outcome is None or not outcome.complete:
                 todo.append((source, key))
         # Where it was broken off comes first, so that what follows is what would have followed.
@@ -171,7 +176,14 @@ class Conversion:
         """Turn a film's clips into samples."""
         kept = [place for place, clip in enumerate(survey.clips) if seen.take(clip)]
         license, words = (film.sidecar.license, film.sidecar.words) if film.sidecar else (None, ())
-        account = Account(film.source.name, survey, kept, license=license, before=state.outcomes.get(film.key))
+        account = Account(
+            film.source.name,
+            survey,
+            kept,
+            license=license,
+            words=self._surveyor.words_of(film.source),
+            before=state.outcomes.get(film.key),
+        )
         wanted = self._wanted(film, survey, kept, words, account)
         for shots in self._extracted(film.source, wanted[account.done :], account, state.extractors):
             samples = self._samples(shots, film, words, license or self._config.license, account)

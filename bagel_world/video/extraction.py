@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from bagel_world.episodes.schema import encode_png
-from bagel_world.images import center_crop
+from bagel_world.images import fit_image
 from bagel_world.types import Frame
 from bagel_world.video.clips import Box
 from bagel_world.video.config import FootageConfig
@@ -81,5 +80,4 @@ def shape(frame: Frame, box: Box, config: FootageConfig) -> Frame:
     size = config.frames.size
     if isinstance(size, int):
         return config.frames.rule.apply(frame)
-    height, width = size
-    return np.array(Image.fromarray(center_crop(frame, size)).resize((width, height), Image.Resampling.BICUBIC))
+    return fit_image(frame, size)

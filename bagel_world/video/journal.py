@@ -41,6 +41,8 @@ class Outcome(BaseModel):
     """Sentences about what could not be read."""
     license: str | None = None
     """Terms that its sidecar file names."""
+    words: str | None = None
+    """What tells its sidecar file from another; "" where it has none, None where nobody knows."""
 
 
 class Journal(BaseModel):

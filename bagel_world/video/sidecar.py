@@ -17,6 +17,7 @@ JSON: a list of such rows, or an object that may name the terms too:
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,14 @@ def find_sidecar(source: Source) -> Path | None:
     stems = [source.path / "actions", *beside] if source.kind == "images" else beside
     candidates = [stem.with_name(stem.name + ending) for stem in stems for ending in (".csv", ".json")]
     return next((path for path in candidates if path.is_file()), None)
+
+
+def sidecar_key(path: Path) -> str:
+    """32 hexadecimal digits that another sidecar file does not have; "" for one that cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:32] if path.stat().st_size <= MAX_BYTES else ""
+    except OSError:
+        return ""
 
 
 def read_sidecar(path: Path) -> Sidecar:

@@ -15,7 +15,7 @@ from bagel_world.video.clips import Survey, survey
 from bagel_world.video.config import ClipConfig
 from bagel_world.video.journal import read_survey, write_survey
 from bagel_world.video.reader import film_seconds, read_pictures
-from bagel_world.video.sidecar import Sidecar, find_sidecar, read_sidecar
+from bagel_world.video.sidecar import Sidecar, find_sidecar, read_sidecar, sidecar_key
 from bagel_world.video.sources import Source
 from bagel_world.video.timeline import read_chapters
 
@@ -96,9 +96,18 @@ class Surveyor:
             return Film(source=source, key=key, failure="It has a single picture. Footage needs two that follow each other.")
         return Film(source=source, key=key, survey=whole, sidecar=sidecar)
 
-    def _sidecar(self, source: Source) -> Sidecar | None:
+    def words_of(self, source: Source) -> str:
+        """What tells the sidecar file of a film from another; "" where it has none, or none that is read."""
+        path = self._sidecar_path(source)
+        return "" if path is None else sidecar_key(path)
+
+    def _sidecar_path(self, source: Source) -> Path | None:
         path = find_sidecar(source)
-        if path is not None and (self._needs_words or path.suffix == ".json"):
+        return path if path is not None and (self._needs_words or path.suffix == ".json") else None
+
+    def _sidecar(self, source: Source) -> Sidecar | None:
+        path = self._sidecar_path(source)
+        if path is not None:
             return read_sidecar(path)
         if self._needs_words:
             raise RecordingError(

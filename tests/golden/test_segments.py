@@ -14,7 +14,7 @@ from bagel_world.model.checkpoint import packing_rules
 from bagel_world.model.config import BagelConfig, Transforms
 from bagel_world.model.packing import Packed, pack
 from bagel_world.model.tokenizer import Tokenizer
-from bagel_world.training.data.preview import BlankEncoder
+from bagel_world.training.data.encoder import BlankEncoder
 from bagel_world.training.data.segments import SegmentConfig, Segmenter
 from tests.golden.cases import Case, Checker, checkpoint_folder, covers, folder, head, sibling
 

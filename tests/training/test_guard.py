@@ -59,6 +59,20 @@ def test_switched_off_only_losses_that_are_no_numbers_stop(tmp_path: Path, loss:
         guard.check(110, loss, _kept)
 
 
+def test_a_gradient_that_is_no_number_stops_too(tmp_path: Path) -> None:
+    guard = LossGuard(tmp_path, 10.0)
+    guard.check_gradient(3, 1e30, _kept)
+    with pytest.raises(TrainingError, match=r"finite gradient, got one of norm nan in step 4; .*diverged-00000004"):
+        guard.check_gradient(4, float("nan"), _kept)
+    assert (tmp_path / "diverged-00000004.safetensors").is_file()
+
+
+def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path: Path) -> None:
+    guard = LossGuard(tmp_path / "gone", 10.0)
+    with pytest.raises(TrainingError, match=r"finite loss, got nan in step 5. The batch of this step could not be saved"):
+        guard.check(5, float("nan"), _kept)
+
+
 def test_it_goes_on_from_its_state_as_if_never_stopped(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     losses = [*rng.uniform(0.1, 1.0, 90).tolist(), *[50.0] * 10]

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from bagel_world.actions import MIRRORED, NAVIGATE_WORDS, ROLLOUT_WORDS, ROTATE_WORDS, SYMMETRIC
 from bagel_world.model.attention import allowed
 from bagel_world.model.checkpoint import packing_rules
 from bagel_world.model.packing import LatentSegment, TextSegment, pack
 from bagel_world.training.data.interleave import WalkConfig, WalkSampler, build_walk
-from tests.training.walks import make_config, make_latents, make_tokenizer, make_walks
+from bagel_world.training.data.latents import LatentTable
+from tests.training.walks import make_config, make_latents, make_tokenizer, make_vae, make_walks
 
 IDS = {"go": (1, 5, 2), "turn": (1, 6, 2)}
 
@@ -93,3 +96,39 @@ def test_mirrored_walks_swap_left_and_right(tmp_path: Path, step: int) -> None:
     words = list(walks.actions[start + 1 : start + 3])
     swap = {"Look left": "Look right", "Look right": "Look left"}
     assert spoken == ([swap.get(word, word) for word in words] if mirrored else words)
+
+
+def test_only_windows_whose_words_have_a_mirror_are_mirrored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    walks = make_walks()
+    steered = replace(walks, actions=tuple(word and "Steer left" for word in walks.actions))
+    table = LatentTable(steered, make_vae(), patch=2, cache=tmp_path)
+    seen: list[bool] = []
+    window = table.window
+
+    def note(start: int, length: int, *, mirrored: bool) -> torch.Tensor:
+        seen.append(mirrored)
+        return window(start, length, mirrored=mirrored)
+
+    table.window = note  # type: ignore[method-assign]
+    for settings, mirrors in (
+        ({}, False),
+        ({"symmetric": ["Steer left"]}, True),
+        ({"mirrors": {"Steer left": "Steer right", "Steer right": "Steer left"}}, True),
+        ({"mirrors": {}, "symmetric": ["Steer left"]}, False),
+    ):
+        seen.clear()
+        caplog.clear()
+        config = WalkConfig.model_validate({"frames": 3, **settings})
+        sampler = WalkSampler(table, make_tokenizer(), config, seed=0)
+        drawn = [sampler.window(0, place) for place in range(20)]
+        assert any(seen) == mirrors
+        assert ("'Steer left' are not mirrored" in caplog.text) == (settings == {})
+        words = {segment.ids for sample in drawn for segment in sample.segments if isinstance(segment, TextSegment)}
+        assert len(words) == (2 if "Steer right" in str(settings) else 1)
+
+
+def test_the_words_of_this_package_all_have_a_mirror() -> None:
+    words = {*NAVIGATE_WORDS, *ROTATE_WORDS, *ROLLOUT_WORDS}
+    assert words == set(MIRRORED) | set(SYMMETRIC)
+    assert not set(MIRRORED) & set(SYMMETRIC)
+    assert "Move forward" in SYMMETRIC

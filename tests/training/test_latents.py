@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from bagel_world.errors import TrainingError
 from bagel_world.model.packing import to_tokens
 from bagel_world.training.data import latents
 from bagel_world.training.data.latents import LatentTable
@@ -35,6 +38,27 @@ def test_latents_are_kept_on_disk_until_the_autoencoder_changes(tmp_path: Path) 
         other.encoder.conv_in.bias.add_(1.0)
     LatentTable(make_walks(), other, patch=2, cache=tmp_path)
     assert np.load(tmp_path / "known.npy").sum() == 0
+
+
+def test_latents_of_other_footage_are_made_anew(tmp_path: Path) -> None:
+    walks, vae = replace(make_walks(), identity="one"), make_vae()
+    LatentTable(walks, vae, patch=2, cache=tmp_path).window(0, 2, mirrored=False)
+    other = replace(walks, frames=255 - walks.frames, identity="other")
+    found = LatentTable(other, vae, patch=2, cache=tmp_path).window(0, 2, mirrored=False)
+    fresh = LatentTable(other, vae, patch=2, cache=tmp_path / "fresh").window(0, 2, mirrored=False)
+    assert torch.equal(found, fresh)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve room for a file")
+def test_a_full_disk_is_a_sentence_before_anything_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(TrainingError, match="No space left"):
+        make_latents(tmp_path)
+    monkeypatch.undo()
+    make_latents(tmp_path).window(0, 2, mirrored=False)
 
 
 def test_a_filling_that_was_stopped_goes_on_in_the_same_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

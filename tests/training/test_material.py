@@ -35,6 +35,16 @@ def test_damage_within_the_limit_is_left_out_and_pictures_are_their_centers(sour
     assert gather_texts([source]) == ["Picture 0", "Picture 2", "Picture 4"]
 
 
+def test_pictures_are_decoded_again_where_the_files_are_others(source: SourceConfig, tmp_path: Path) -> None:
+    first = gather_pictures([source], (16, 16), tmp_path / "cache", damage=Damage(2))
+    images = [picture(number, (32, 40)) for number in range(5)]
+    captions = [json.dumps({"0": "Another"})] * 5
+    pq.write_table(pa.table({"image": images, "captions": captions}), source.folder / "a.parquet")
+    second = gather_pictures([source], (16, 16), tmp_path / "cache", damage=Damage(0))
+    assert len(second.frames) == 5
+    assert first.identity != second.identity
+
+
 def test_too_much_damage_ends_the_run_before_anything_is_learned(source: SourceConfig, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="2 samples are damaged, 1 may be skipped"):
         gather_pictures([source], (16, 16), tmp_path / "cache", damage=Damage(1))

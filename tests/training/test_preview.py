@@ -13,7 +13,8 @@ from bagel_world.model.checkpoint import packing_rules
 from bagel_world.model.packing import LatentSegment, TextSegment, VitSegment, pack
 from bagel_world.training.data import drawing
 from bagel_world.training.data.drawing import LOSS, PAPER, TARGET, TEXT, VAE, VIT
-from bagel_world.training.data.preview import BlankEncoder, Previewer, mask_colors, shrunk
+from bagel_world.training.data.encoder import BlankEncoder
+from bagel_world.training.data.preview import Previewer, mask_colors, shrunk
 from bagel_world.training.data.segments import SegmentConfig, Segmenter
 from tests.episodes.drawn import picture, walk_sample
 from tests.training.walks import make_config, make_tokenizer

@@ -23,7 +23,7 @@ from bagel_world.errors import RecordingError
 from bagel_world.training.data.published import PublishedFolder
 from bagel_world.training.data.published_export import export_published
 from bagel_world.training.data.published_rows import caption_sample, conversation_sample, edit_sample, whole_edit_sample
-from bagel_world.training.data.sources import SourceConfig
+from bagel_world.training.data.sources import SourceConfig, note_lost
 from bagel_world.training.data.stream import SampleStream, same
 from tests.episodes.drawn import picture, walk_sample
 
@@ -133,6 +133,7 @@ def test_a_conversation_becomes_questions_and_answers() -> None:
         ({"image_list": IMAGES, "instruction_list": STEPS[:2]}, r"got 4 images and \[2, 1\] phrasings"),
         ({"image_list": IMAGES[:2], "instruction_list": [[]]}, r"\[0\] phrasings"),
         ({"image_list": None, "instruction_list": None}, "got 0 images"),
+        ({"image_list": IMAGES[:2], "instruction_list": [["Go", None]]}, "phrasings as texts"),
         ({**EDITS, "image_list": [*IMAGES[:3], b"x"]}, r"part 6 \(image\), image: expected the bytes"),
     ],
 )
@@ -154,6 +155,8 @@ def test_bad_captions_are_refused(captions: str | None) -> None:
         ({"conversations": [{"from": "human"}]}, "Expected conversations"),
         ({"conversations": [{"from": "human", "value": "<image> <image>"}], "image": "a"}, "more marks than the 1 images"),
         ({"conversations": [{"from": "human", "value": "hm"}], "image": "a"}, "1 of 1 images without one"),
+        ({"conversations": [{"from": "human", "value": "<image>"}], "image": 5}, "name of a file or a list"),
+        ({"conversations": [{"from": "human", "value": "<image>"}], "image": [None]}, "name of a file or a list"),
         ({"conversations": [{"from": "human", "value": "hm"}]}, "nothing in it is learned"),
         ({"conversations": [{"from": "human", "value": "<video>"}], "video": "a.mp4"}, "from-video"),
     ],
@@ -283,15 +286,17 @@ def test_damage_is_named_by_file_and_row(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([EDITS, {"image_list": IMAGES[:1], "instruction_list": []}]), tmp_path / "a.parquet")
     (tmp_path / "b.jsonl").write_text(
         '{"conversations": [{"from": "human", "value": "<image>"}], "image": "gone.png"}\n[3]\nnot json\n'
+        '{"conversations": [{"from": "human", "value": "<image>"}], "image": "no\\u0000name.png"}\n'
     )
     folder = PublishedFolder(tmp_path)
-    assert len(folder) == 5
+    assert len(folder) == 6
     assert folder[0].sample_id == "a.parquet/0"
     for place, reason in (
         (1, "a.parquet, row 1: .*1 images"),
         (2, "b.jsonl, row 0: .*gone.png"),
         (3, "row 1: .*object"),
         (4, "row 2"),
+        (5, "row 3: Could not read the image"),
     ):
         with pytest.raises(RecordingError, match=reason):
             folder[place]
@@ -305,6 +310,11 @@ def test_a_file_that_cannot_be_opened_is_left_out_and_reported(tmp_path: Path) -
     folder = PublishedFolder(tmp_path)
     assert len(folder) == 1
     assert "c.parquet is damaged" in check_samples(folder).findings[0]
+    source, damage = SourceConfig(folder=tmp_path).open(), Damage(1)
+    note_lost(source, damage)
+    assert damage.total == 1
+    with pytest.raises(RecordingError, match=r"c\.parquet is damaged"):
+        note_lost(source, Damage(0))
 
 
 def test_few_row_groups_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

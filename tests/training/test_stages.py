@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from bagel_world.episodes import SampleFolder, sample_from_episode, write_samples, write_shard
+from bagel_world.episodes import SampleFolder, TextPart, sample_from_episode, write_samples, write_shard
 from bagel_world.errors import ConfigError, RecordingError, TrainingError
 from bagel_world.model.checkpoint import load
 from bagel_world.training.adapter import load_lora
@@ -169,9 +169,36 @@ def test_the_autoencoder_learns_from_the_pictures_of_the_samples(sample_recipe: 
 @pytest.mark.parametrize("change", ["mot.pack.tokens=20", "mot.segments.max_text_tokens=3"])
 def test_samples_that_do_not_fit_end_the_run_before_the_autoencoder_is_trained(sample_recipe: Path, change: str) -> None:
     stages = Stages(read_recipe(sample_recipe, [change]), resume=False)
-    with pytest.raises(RecordingError, match="1 samples are damaged, 0 may be skipped"):
+    with pytest.raises(
+        RecordingError,
+        match=r"6 samples are damaged, 0 may be skipped \(skip_damaged\); 6 were looked at. The first: .*e0/0-3.*e2/0-3",
+    ):
         stages.autoencoder()
     assert not (sample_recipe.parent / "run" / "autoencoder").exists()
+
+
+def test_one_sample_that_does_not_fit_is_found_among_all_whatever_is_trained(sample_recipe: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load(sample_recipe.read_text())
+    folder = Path(settings["samples"][0]["folder"])
+    long = list(SampleFolder(folder, split="train"))[-1]
+    words = TextPart(text="Look left and then right. " * 40, role="caption")
+    write_samples(folder, [long.model_copy(update={"sample_id": "endless", "parts": (words, *long.parts)})], append=True)
+    again = ["autoencoder_from=bagel_world/assets/nano", "preset=nano"]
+    for changes in ([], again):
+        stages = Stages(read_recipe(sample_recipe, [f"run={tmp_path / str(len(changes))}", *changes]), resume=False)
+        with pytest.raises(RecordingError, match=r"1 samples are damaged, 0 may be skipped .*'endless'"):
+            stages.autoencoder()
+    allowed = read_recipe(sample_recipe, [f"run={tmp_path / 'allowed'}", "skip_damaged=1", *again])
+    assert Stages(allowed, resume=False).autoencoder() is not None
+
+
+def test_what_is_exported_later_is_what_was_learned_last(recipe: Path) -> None:
+    stages = Stages(read_recipe(recipe, ["mot.save_every=1000"]), resume=False)
+    vae, tokenizer = stages.autoencoder(), stages.tokenizer()
+    trained = dict(stages.mot(vae, tokenizer).named_parameters())
+    later = Stages(read_recipe(recipe, ["mot.save_every=1000"]), resume=True).averaged()
+    for name, parameter in later.bagel.named_parameters():
+        assert torch.equal(parameter, trained[name]), name
 
 
 def test_walks_that_are_too_short_end_the_run_before_the_autoencoder_is_trained(recipe: Path) -> None:

@@ -105,6 +105,29 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> N
     assert torch.equal(kept["1/targets"], trainer._feed.slices(0)[1]().targets)
 
 
+def test_a_gradient_that_is_no_number_moves_nothing_and_the_last_state_stays_good(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"save_every": 1}))
+    backward, steps = trainer._workers.backward, 0
+
+    def overflows(parameters, compute, slices):
+        nonlocal steps
+        steps += 1
+        losses = backward(parameters, compute, slices)
+        if steps == 4:
+            parameters[0].grad = torch.full_like(parameters[0], float("inf"))
+        return losses
+
+    trainer._workers.backward = overflows  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match=r"finite gradient, got one of norm .* in step 3"):
+        trainer.train()
+    resumed = _trainer(tmp_path, CONFIG)
+    assert resumed.resume()
+    assert resumed.step == 3
+    for each in resumed.bagel.parameters():
+        assert torch.isfinite(each).all()
+    assert math.isfinite(resumed.train()["validation_loss"])
+
+
 def test_an_absurd_learning_rate_stops_with_a_finite_loss_and_the_batch(tmp_path: Path) -> None:
     optimizer = OptimizerConfig(warmup_steps=10, schedule="constant", rate=3.0, matrix_rate=3.0)
     config = CONFIG.model_copy(update={"steps": 200, "save_every": 1000, "validate_every": 1000, "optimizer": optimizer})

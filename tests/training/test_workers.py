@@ -6,6 +6,19 @@ from torch import nn
 from bagel_world.training.workers import Workers
 
 
+def test_a_slice_that_reaches_nothing_that_learns_gives_no_gradient() -> None:
+    weight, fixed = nn.Parameter(torch.tensor(2.0)), torch.tensor(3.0)
+    workers = Workers(1, torch.device("cpu"))
+    losses = workers.backward([weight], lambda part: {"loss": part * fixed}, [torch.tensor(1.0), torch.tensor(3.0)])
+    assert weight.grad is None
+    assert losses == {"loss": 6.0}
+    workers.backward(
+        [weight], lambda part: {"loss": part * (weight if part > 1 else fixed)}, [torch.tensor(1.0), torch.tensor(3.0)]
+    )
+    assert weight.grad is not None
+    assert float(weight.grad) == 1.5
+
+
 def test_gradients_are_the_mean_over_slices() -> None:
     torch.manual_seed(0)
     model, unused = nn.Linear(4, 2), nn.Parameter(torch.zeros(1))

@@ -251,6 +251,18 @@ def test_action_words_stand_between_the_frames_of_their_action(tmp_path: Path) -
     assert steps == [(place, f"from {place}", place + 1) for place in range(29) if place != 11]
 
 
+def test_words_that_were_corrected_do_not_stay_as_they_were(tmp_path: Path) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    write_film(films / "walk.mp4", pan(30, 30))
+    words = films / "walk.csv"
+    words.write_text("start,end,text\n0,1,Pan left\n")
+    convert(films, out, captioner=SidecarCaptioner())
+    convert(films, out, captioner=SidecarCaptioner())
+    words.write_text("start,end,text\n0,1,Pan right\n")
+    with pytest.raises(RecordingError, match=r"words beside .*walk\.mp4 have changed.*empty folder"):
+        convert(films, out, captioner=SidecarCaptioner())
+
+
 def test_nothing_to_read_is_no_crash(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     report = convert(tmp_path / "empty", tmp_path / "out")

@@ -117,3 +117,23 @@ class RememberingEncoder:
             while self._bytes > self._most_bytes:
                 self._bytes -= self._kept.popitem(last=False)[1][0].nbytes
         return found
+
+
+class BlankEncoder:
+    """Sizes as the model has them, latents of zeros: what looking at the layout needs, without an autoencoder."""
+
+    def __init__(self, config: BagelConfig) -> None:
+        self.latent_size = config.latent_size
+        self._stride = config.latent_stride
+        self._transforms = config.world.transforms
+
+    def resized(self, frame: Frame, images: int) -> Frame:
+        return self._transforms.vae.apply(frame, images)
+
+    def latents(self, frame: Frame, rng: np.random.Generator) -> tuple[Tensor, Grid]:
+        grid = (frame.shape[0] // self._stride, frame.shape[1] // self._stride)
+        return torch.zeros(grid[0] * grid[1], self.latent_size), grid
+
+    def pixels(self, frame: Frame) -> Tensor:
+        width, height = self._transforms.vit.size(frame.shape[1], frame.shape[0])
+        return torch.zeros(3, height, width)

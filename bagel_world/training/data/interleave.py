@@ -7,6 +7,7 @@ came before it and is itself invisible to what follows. Each has its own noise l
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,11 +16,15 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from bagel_world.actions import MIRRORED
+from bagel_world.actions import MIRRORED, SYMMETRIC
 from bagel_world.model.flow import interpolate, shift_timestep, target_velocity
 from bagel_world.model.packing import LatentSegment, Segment, TextSegment
 from bagel_world.model.tokenizer import Tokenizer
 from bagel_world.training.data.latents import LatentTable
+
+_LOG = logging.getLogger(__name__)
+
+_SHOWN = 8
 
 
 class WalkConfig(BaseModel):
@@ -30,8 +35,13 @@ class WalkConfig(BaseModel):
     frames: int = Field(default=7, ge=2, description="Frames in a window.")
     copies: int = Field(default=2, ge=1, description="Independent noised copies of every frame to be painted.")
     shift: float = Field(default=3.0, gt=0, description="Timestep shift toward noise.")
-    mirrors: dict[str, str] = MIRRORED
-    """Action words that trade places when a walk is mirrored; empty switches mirroring off."""
+    mirrors: dict[str, str] = Field(
+        default=MIRRORED, description="Action words that trade places when a walk is mirrored; empty switches mirroring off."
+    )
+    symmetric: tuple[str, ...] = Field(
+        default=SYMMETRIC,
+        description="Action words that mean the same in a mirror. Windows with any other word are not mirrored.",
+    )
     context_noise: float = Field(default=0.25, ge=0, description="Largest standard deviation of noise on a clean context frame.")
     context_noise_share: float = Field(default=0.25, ge=0, le=1, description="Share of context frames that get such noise.")
     imagined_share: float = Field(default=0.0, ge=0, le=1, description="Share of context frames that the model paints itself.")
@@ -69,6 +79,13 @@ class WalkSampler:
         self._windows = latents.walks.windows(config.frames)
         self._shares = np.cumsum(latents.walks.weights) / sum(latents.walks.weights)
         words = set(latents.walks.actions) - {""}
+        self._reflected = {**{word: word for word in ("", *config.symmetric)}, **config.mirrors}
+        unknown = sorted(words - set(self._reflected))
+        if config.mirrors and unknown:
+            _LOG.warning(
+                "walks with the words %s are not mirrored: name them in mot.walk.mirrors or mot.walk.symmetric",
+                ", ".join(map(repr, unknown[:_SHOWN])) + (", ..." if len(unknown) > _SHOWN else ""),
+            )
         self._ids = {word: tokenizer.encode(word) for word in words | set(config.mirrors.values())}
 
     def window(self, step: int, place: int) -> WalkSample:
@@ -82,9 +99,10 @@ class WalkSampler:
         windows = self._windows[int(np.searchsorted(self._shares, rng.random(), side="right")) if len(self._windows) > 1 else 0]
         start = int(windows[rng.integers(len(windows))])
         mirrored = bool(config.mirrors) and rng.random() < 0.5
-        tokens = self._latents.window(start, config.frames, mirrored=mirrored)
         words = [self._latents.walks.actions[place] for place in range(start + 1, start + config.frames)]
-        texts = [config.mirrors.get(word, word) if mirrored else word for word in words]
+        mirrored = mirrored and all(word in self._reflected for word in words)
+        tokens = self._latents.window(start, config.frames, mirrored=mirrored)
+        texts = [self._reflected[word] if mirrored else word for word in words]
         sample = build_walk(tokens, texts, self._ids, self._latents.grid, config, rng)
         return sample if imagines else replace(sample, imagined=(False,) * len(sample.imagined))
 

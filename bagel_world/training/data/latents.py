@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,7 @@ class LatentTable:
         walks: the recorded frames.
         vae: the trained autoencoder.
         patch: latent pixels on a side of a token.
-        cache: folder for the file; it starts afresh when the encoder or the number of frames has changed.
+        cache: folder for the file; it starts afresh when the encoder or the footage has changed.
     """
 
     def __init__(self, walks: Walks, vae: Vae, *, patch: int, cache: Path) -> None:
@@ -41,12 +43,13 @@ class LatentTable:
         shape = (2, len(walks.frames), self.grid[0] * self.grid[1], size)
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            identity = {"encoder": _fingerprint(vae.encoder), "shape": list(shape), "known": "frames"}
+            identity = {"encoder": _fingerprint(vae.encoder), "shape": list(shape), "known": "frames", "walks": walks.identity}
             facts = cache / "latents.json"
             same = facts.is_file() and json.loads(facts.read_text(encoding="utf-8")) == identity
-            mode = "r+" if same else "w+"
-            self._tokens = np.lib.format.open_memmap(cache / "latents.npy", mode=mode, dtype=np.float16, shape=shape)
-            self._known = np.lib.format.open_memmap(cache / "known.npy", mode=mode, dtype=np.bool_, shape=shape[:2])
+            if not same:
+                facts.unlink(missing_ok=True)  # until both files are there again
+            self._tokens = _opened(cache / "latents.npy", np.float16, shape, fresh=not same)
+            self._known = _opened(cache / "known.npy", np.bool_, shape[:2], fresh=not same)
             if not same:
                 replace_text(facts, json.dumps(identity))
         except OSError as error:
@@ -81,6 +84,15 @@ class LatentTable:
         """Latent tokens of frames: float32, shape (frames, tokens, latent size)."""
         pixels = as_pixels(frames, next(self._vae.parameters()).device)
         return to_tokens(self._vae.encode(pixels), self._patch).cpu()
+
+
+def _opened(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...], *, fresh: bool) -> np.memmap[Any, Any]:
+    table = np.lib.format.open_memmap(path, mode="w+" if fresh else "r+", dtype=dtype, shape=shape)
+    if fresh and hasattr(os, "posix_fallocate"):
+        # A file of holes would find the disk full only when it is written to, and that is no error but the end of the process.
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return table
 
 
 def _fingerprint(module: nn.Module) -> str:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.samples import ImagePart, Sample, TextPart
 from bagel_world.errors import BagelWorldError, TrainingError
 from bagel_world.files import replace_text, replacing
-from bagel_world.images import center_crop
-from bagel_world.training.data.sources import Source, SourceConfig
-from bagel_world.training.data.walks import Walks
+from bagel_world.images import fit_image
+from bagel_world.training.data.sources import Source, SourceConfig, files_of, note_lost
+from bagel_world.training.data.walks import Walks, identity_of
 from bagel_world.types import Frame
 
 _LOG = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ def gather_pictures(
     """
     key: dict[str, Any] = {"sources": [each.model_dump(mode="json") for each in sources], "size": list(size), "most": most}
     opened = [each.open() for each in sources]
-    key["counts"] = [each.count for each in opened]
+    key["files"] = [[list(file) for file in files_of(each.folder)] for each in sources]
     facts_path, frames_path = cache / "pictures.json", cache / "pictures.npy"
     facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() and frames_path.is_file() else {}
     if facts.get("key") != key:
@@ -61,7 +60,10 @@ def gather_pictures(
                 f"Could not write {frames_path}: {error}. Free some space or choose another run folder."
             ) from error
     frames = np.load(frames_path, mmap_mode="r")
-    return Walks(frames=frames, starts=np.array(facts["starts"], np.int64), actions=tuple(facts["actions"]))
+    starts = np.array(facts["starts"], np.int64)
+    return Walks(
+        frames=frames, starts=starts, actions=tuple(facts["actions"]), identity=identity_of([key["files"], key["size"], most])
+    )
 
 
 def gather_texts(sources: Sequence[SourceConfig], *, most: int = MOST_SAMPLES) -> list[str]:
@@ -78,6 +80,7 @@ def spread_samples(sources: Sequence[Source], most: int, prepare: Callable[[Samp
     """
     total = sum(source.count for source in sources)
     for source in sources:
+        note_lost(source, damage)
         count = max(1, min(source.count, most * source.count // total))
         for place in np.linspace(0, source.count - 1, count).astype(np.int64).tolist():
             try:
@@ -94,7 +97,7 @@ def _texts(sample: Sample) -> list[str]:
 
 def _decode(sources: Sequence[Source], size: tuple[int, int], most: int, damage: Damage) -> tuple[list[Frame], dict[str, Any]]:
     def decode(sample: Sample) -> tuple[Sample, list[Frame]]:
-        return sample, [_at_size(part.frame(), size) for part in sample.images]
+        return sample, [fit_image(part.frame(), size) for part in sample.images]
 
     frames: list[Frame] = []
     starts, actions = [0], []
@@ -112,10 +115,3 @@ def _decode(sources: Sequence[Source], size: tuple[int, int], most: int, damage:
     if not frames:
         raise TrainingError(f"Expected samples with pictures in {', '.join(each.name for each in sources)}, found none.")
     return frames, {"starts": starts, "actions": actions}
-
-
-def _at_size(frame: Frame, size: tuple[int, int]) -> Frame:
-    cropped = center_crop(frame, size)
-    if cropped.shape[:2] == size:
-        return cropped
-    return np.array(Image.fromarray(cropped).resize((size[1], size[0]), Image.Resampling.BICUBIC))

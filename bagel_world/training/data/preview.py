@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from bagel_world.episodes.samples import ImagePart, Sample
 from bagel_world.model.attention import Layout, allowed, sample_length
@@ -34,33 +32,13 @@ from bagel_world.training.data.drawing import (
     legend_block,
     text_block,
 )
-from bagel_world.training.data.encoder import Grid
+from bagel_world.training.data.encoder import BlankEncoder
 from bagel_world.training.data.segments import SegmentConfig, SegmentedSample, Segmenter, learned_parts
 from bagel_world.types import Frame
 
 _GAP = 14
 _MASK = 330  # side of the mask
 _MOST_TOKENS = 330  # a longer sample is drawn to a smaller scale, segment by segment
-
-
-class BlankEncoder:
-    """Sizes as the model has them, latents of zeros: what a picture of the layout needs, without an autoencoder."""
-
-    def __init__(self, config: BagelConfig) -> None:
-        self.latent_size = config.latent_size
-        self._stride = config.latent_stride
-        self._transforms = config.world.transforms
-
-    def resized(self, frame: Frame, images: int) -> Frame:
-        return self._transforms.vae.apply(frame, images)
-
-    def latents(self, frame: Frame, rng: np.random.Generator) -> tuple[Tensor, Grid]:
-        grid = (frame.shape[0] // self._stride, frame.shape[1] // self._stride)
-        return torch.zeros(grid[0] * grid[1], self.latent_size), grid
-
-    def pixels(self, frame: Frame) -> Tensor:
-        width, height = self._transforms.vit.size(frame.shape[1], frame.shape[0])
-        return torch.zeros(3, height, width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -224,5 +224,5 @@ def layout_of(columns: Sequence[str], path: Path) -> str:
 def _image(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name may be none that a file can have
         raise RecordingError(f"Could not read the image {path}: {error}. Say where the images lie.") from error

@@ -102,7 +102,9 @@ def conversation_sample(record: Row, read: Callable[[str], bytes], facts: Row) -
     """
     turns = record.get("conversations")
     names = record.get("image") or []
-    names = [names] if isinstance(names, str) else list(names)
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+        raise RecordingError(f"Expected image as the name of a file or a list of names, got {names!r:.80}.")
     if record.get("video"):
         raise RecordingError("Expected images, got a video. Make samples of videos with `bagel-world data from-video`.")
     if not isinstance(turns, list) or not turns or not all(_is_turn(each) for each in turns):
@@ -197,6 +199,8 @@ def _edit_lists(row: Row) -> tuple[list[Row], list[list[Row]]]:
             f"Expected two or more images and one list of phrasings per step between them, got {len(images)} images and "
             f"{[len(each) for each in phrasings]} phrasings."
         )
+    if not all(isinstance(text, str) for each in phrasings for text in each):
+        raise RecordingError(f"Expected phrasings as texts, got {phrasings!r:.80}.")
     own = _own(row)
     times, roles = own.get("times") or [None] * len(images), own.get("roles") or ["action"] * len(phrasings)
     if len(times) != len(images) or len(roles) != len(phrasings):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.sample_folder import SampleFolder
 from bagel_world.episodes.sample_shards import sample_shard_paths
 from bagel_world.episodes.samples import Sample
@@ -30,6 +32,7 @@ class Source:
         read: gives a sample; called by several threads where threads read ahead.
         weight: share of the draws, in any unit.
         blocks: how many samples lie together (in one shard) and are best read together; empty where that does not matter.
+        lost: what is wrong with files whose samples have no places, as no manifest says how many there were.
 
     Raises:
         ConfigError: no samples, or blocks that do not add up to them.
@@ -40,6 +43,7 @@ class Source:
     read: Read
     weight: float = 1.0
     blocks: tuple[int, ...] = ()
+    lost: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.count < 1 or (self.blocks and sum(self.blocks) != self.count):
@@ -73,10 +77,27 @@ class SourceConfig(BaseModel):
         """
         name = self.name or self.folder.name
         found = open_samples(self.folder, split=self.split, images=self.images, license=self.license)
+        facts: dict[str, Any] = {"name": name, "count": len(found), "weight": self.weight, "lost": tuple(found.unlisted_damage)}
         if isinstance(found, PublishedFolder):
-            return Source(name=name, count=len(found), read=found.draw, weight=self.weight, blocks=found.blocks)
+            return Source(read=found.draw, blocks=found.blocks, **facts)
         blocks = tuple(shard.samples for shard in found.shards)
-        return Source(name=name, count=len(found), read=lambda place, rng: found[place], weight=self.weight, blocks=blocks)
+        return Source(read=lambda place, rng: found[place], blocks=blocks, **facts)
+
+
+def note_lost(source: Source, damage: Damage) -> None:
+    """Count every file of a source that could not be opened as damage.
+
+    Raises:
+        RecordingError: that is more damage than may be.
+    """
+    for number, text in enumerate(source.lost, 1):
+        damage.note(source.name, -number, RecordingError(text))
+
+
+def files_of(folder: Path) -> list[tuple[str, int]]:
+    """Names and sizes of the files that samples in a folder come from: others when the samples are others."""
+    paths = sorted(path for ending in ("*.parquet", "*.jsonl") for path in folder.rglob(ending))
+    return [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths]
 
 
 def open_samples(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,7 @@ class Walks:
         actions: action words that lead to each frame; "" for the first frame of an episode.
         folders: int64, shape (episodes,): the number of the folder each episode came from; None where all came from one.
         weights: how often each folder is drawn from, relative to the others.
+        identity: tells this footage from other footage; "" where it is in memory only.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -51,6 +53,7 @@ class Walks:
     actions: tuple[str, ...]
     folders: npt.NDArray[np.int64] | None = None
     weights: tuple[float, ...] = (1.0,)
+    identity: str = ""
 
     def __len__(self) -> int:
         """The number of episodes."""
@@ -98,7 +101,13 @@ def gather_walks(sources: Sequence[WalkSource], cache: str | Path) -> Walks:
         actions=tuple(facts["actions"]),
         folders=np.array(facts["folders"], np.int64),
         weights=tuple(source.weight for source in sources),
+        identity=identity_of([[Path(path).name, size] for path, size in shards.items()]),
     )
+
+
+def identity_of(facts: Any) -> str:
+    """A short text that other JSON values do not have."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def as_pixels(frames: npt.NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
