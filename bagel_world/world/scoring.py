@@ -120,7 +120,7 @@ class GoalImageScorer:
         Raises:
             ConfigError: a goal without a picture.
         """
-        pictures = goal_pictures(self.source, candidates, "Pass reset(options={'goal_image': ...}).")
+        pictures = goal_pictures(self.source, candidates, "Name one as goal_image.")
         return [float(value) for value in world.similarity([candidate.frame for candidate in candidates], pictures)]
 
 
@@ -152,7 +152,7 @@ class JudgeScorer:
         goals = [candidate.goal.text for candidate in candidates]
         texts = [goal for goal in goals if goal is not None]
         if len(texts) < len(goals):
-            raise ConfigError("The scorer 'judge' needs a goal in words, got none. Pass reset(options={'goal_text': ...}).")
+            raise ConfigError("The scorer 'judge' needs a goal in words, got none. Say it as goal_text.")
         check_writes(world, "The scorer 'judge'")
         judge: Any = world
         return [float(chance) for chance in judge.judge([self._shown(world, each) for each in candidates], texts)]
