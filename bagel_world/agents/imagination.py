@@ -242,7 +242,7 @@ class Imagination:
     def follow(self, sequences: Sequence[tuple[Action, ...]], draw: int = 0) -> list[Node]:
         """The last node of every sequence of actions; one batch per step.
 
-        Where the time is over, sequences end early: after the first step, or where they were known to.
+        Where the time is over a sequence ends early: behind its first step, or where what was imagined of it before ends.
         """
         nodes = [self.root for _ in sequences]
         for place in range(max(map(len, sequences), default=0)):
