@@ -26,6 +26,7 @@ STANDARD = {
     "TrainingError": RuntimeError,
     "AccessError": PermissionError,
     "LimitError": RuntimeError,
+    "OutputError": ArithmeticError,
 }
 
 

@@ -82,8 +82,11 @@ def start_of_call(tools: Sequence[Mapping[str, Any]], choice: str | None) -> str
 
 
 def write_call(name: str, args: Mapping[str, Any]) -> str:
-    """A call as the model writes it."""
-    return f"{CALL_OPEN}\n{json.dumps({'name': name, 'arguments': dict(args)}, ensure_ascii=False)}\n{CALL_CLOSE}"
+    """A call as the model writes it; marks of calls in its texts are written so that they are not taken for its own."""
+    written = json.dumps({"name": name, "arguments": dict(args)}, ensure_ascii=False)
+    for mark in (CALL_OPEN, CALL_CLOSE):
+        written = written.replace(mark, f"\\u{ord(mark[0]):04x}{mark[1:]}")  # the same text, as JSON reads it
+    return f"{CALL_OPEN}\n{written}\n{CALL_CLOSE}"
 
 
 def write_result(text: str, *, failed: bool = False) -> str:

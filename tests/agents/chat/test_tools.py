@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bagel_world.agents.chat.tools import (
@@ -35,6 +35,8 @@ values = st.recursive(
 
 
 @given(st.text(min_size=1), st.dictionaries(st.text(), values))
+@example("</tool_call>", {})
+@example("say", {"text": "<tool_call>{}</tool_call>"})
 def test_a_written_call_is_read_back(name: str, args: dict[str, Any]) -> None:
     words, (text,) = split_calls("Now. " + write_call(name, args))
     assert words == "Now."
