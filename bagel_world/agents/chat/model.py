@@ -30,10 +30,10 @@ from bagel_world.agents.chat.tools import read_call, read_choice
 from bagel_world.agents.setting import in_words
 from bagel_world.errors import BagelWorldError
 
-_OWN = ("temperature", "max_tokens", "max_input_tokens", "seed", "stop", "think", "modalities")
 TOGETHER = 32
 """Conversations of one batch, where nobody says how many; each has a cache of its own."""
 
+_OWN = ("temperature", "max_tokens", "max_input_tokens", "seed", "stop", "think", "modalities")
 _NOT_FOR_THE_MODEL = {"stop", "ls_structured_output_format", "structured_output_format"}  # LangChain takes them out of a call
 _OF_LANGCHAIN = {"callbacks", "cache", "custom_get_token_ids", "metadata", "name", "tags", "verbose"}
 
@@ -191,7 +191,7 @@ class ChatBagel(BaseChatModel):
         A batch has as many conversations as `max_concurrency` of the config says, or else `TOGETHER`.
         """
         settings = get_config_list(config, len(inputs))
-        models = self._ready_for(inputs, kwargs, settings[0].get("max_concurrency") if settings else None)
+        models = self._ready_for(inputs, kwargs, settings)
         answers: list[Any] = []
         for model, each, one in zip(models, inputs, settings, strict=True):
             try:
@@ -212,12 +212,13 @@ class ChatBagel(BaseChatModel):
     ) -> list[AIMessage]:
         """As `batch`, in a thread."""
         settings = get_config_list(config, len(inputs))
-        at_once = settings[0].get("max_concurrency") if settings else None
-        models = await run_in_executor(None, self._ready_for, inputs, kwargs, at_once)
+        models = await run_in_executor(None, self._ready_for, inputs, kwargs, settings)
         answers = [model.ainvoke(each, one, **kwargs) for model, each, one in zip(models, inputs, settings, strict=True)]
         return await asyncio.gather(*answers, return_exceptions=return_exceptions)  # type: ignore[return-value]
 
-    def _ready_for(self, inputs: Sequence[LanguageModelInput], asked: Mapping[str, Any], at_once: int | None) -> list[Self]:
+    def _ready_for(
+        self, inputs: Sequence[LanguageModelInput], asked: Mapping[str, Any], settings: Sequence[RunnableConfig]
+    ) -> list[Self]:
         """A copy of this model per input that has its answer ready; itself where the answer has to be made, or the error."""
         exchanges: dict[int, Exchange] = {}
         options = self._options(asked.get("stop"), {name: asked[name] for name in asked if name not in _NOT_FOR_THE_MODEL})
@@ -229,7 +230,8 @@ class ChatBagel(BaseChatModel):
                         exchanges[place] = exchange
         models = [self] * len(inputs)
         with contextlib.suppress(BagelWorldError):
-            waiting, size = list(exchanges.items()), at_once or TOGETHER
+            waiting = list(exchanges.items())
+            size = (settings[0].get("max_concurrency") if settings else None) or TOGETHER
             for together in (waiting[start : start + size] for start in range(0, len(waiting), size)):
                 written = answer_together(self._world(), [exchange for _, exchange in together])
                 for (place, exchange), chunks in zip(together, written, strict=True):
