@@ -197,7 +197,8 @@ class Dynamics:
         history = start.history
         if history is None:
             history = self._beginnings[int(place * len(self._beginnings))]
-        return Session(context=begin_context(self.world, history, start.prompt), noise_seed=noise_seed, goal=start.goal)
+        context = begin_context(self.world, history, start.prompt, think=self.config.think)
+        return Session(context=context, noise_seed=noise_seed, goal=start.goal)
 
     @cached_property
     def _beginnings(self) -> tuple[History, ...]:

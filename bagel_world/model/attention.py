@@ -37,6 +37,8 @@ split, nothing but what may be seen."""
 PADDED_TOKENS = 1024
 """Samples up to this length are cheaper in one padded batch than in blocks, which a short sample does not fill."""
 
+REMEMBERED_TOKENS = 512
+"""Masks of samples up to this length are made once; those of longer ones would fill the memory of a long run."""
 
 _ALIGNED = 8  # fused attention copies masks whose rows are no multiple of this
 
@@ -55,9 +57,17 @@ def _token_splits(layout: Layout) -> tuple[Int[Tensor, " t"], Bool[Tensor, " t"]
     return number, whole[number], noise[number]
 
 
-@lru_cache(maxsize=256)
 def allowed(layout: Layout) -> Bool[Tensor, "t t"]:
     """The mask of one sample: row q, column k, True where q may see k."""
+    return _remembered(layout) if sample_length(layout) <= REMEMBERED_TOKENS else _allowed(layout)
+
+
+@lru_cache(maxsize=256)
+def _remembered(layout: Layout) -> Bool[Tensor, "t t"]:
+    return _allowed(layout)
+
+
+def _allowed(layout: Layout) -> Bool[Tensor, "t t"]:
     number, whole, noise = _token_splits(layout)
     same_split = number[:, None] == number[None, :]
     places = torch.arange(len(number))

@@ -113,8 +113,13 @@ class Checkpoint:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over both weight files: which weights these are."""
-        assert self.folder is not None
+        """SHA-256 over both weight files: which weights these are.
+
+        Raises:
+            CheckpointError: this checkpoint is in no folder.
+        """
+        if self.folder is None:
+            raise CheckpointError("Weights that are in no folder cannot be named. Save the checkpoint first, and load it from there.")
         digest = hashlib.sha256()
         for name in (WEIGHTS_FILE, VAE_FILE):
             with (self.folder / name).open("rb") as file:

@@ -172,8 +172,8 @@ class WorldDefaults(Own):
     """(height, width) of the frames it was taught."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """Texts that override the thinking prompts of the package, by name."""
-    sampling: dict[str, Any] = Field(default_factory=dict)
-    """Default sampling settings, over those of the package."""
+    sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Sampling presets by name; "default" is what counts where none is asked for, over the settings of the package."""
     context: dict[str, Any] = Field(default_factory=dict)
     """Default context settings, over those of the package."""
 
@@ -243,6 +243,8 @@ class BagelConfig(Published):
         whole: dict[str, Any] = _read_json(folder / "config.json") if (folder / "config.json").exists() else {}
         for part in ("llm_config", "vit_config"):
             path = folder / f"{part}.json"
+            if not isinstance(whole.get(part, {}), dict):
+                raise CheckpointError(f"Expected a JSON object as {part} in {folder / 'config.json'}, got {whole[part]!r:.80}.")
             if path.exists():
                 whole[part] = {**whole.get(part, {}), **_read_json(path)}
             elif part not in whole:

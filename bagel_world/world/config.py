@@ -15,7 +15,7 @@ See = Literal["latents", "vit", "both"]
 
 
 class _Setting(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GuidanceConfig(_Setting):
@@ -31,6 +31,12 @@ class GuidanceConfig(_Setting):
     """Which norms are compared when a guided velocity is scaled back."""
     renorm_min: float = Field(0.0, ge=0, le=1)
     """Least factor of that; 1 switches it off."""
+
+    @model_validator(mode="after")
+    def _interval_has_room(self) -> Self:
+        if self.interval[0] > self.interval[1]:
+            raise ValueError(f"expected an interval from its lower to its upper end, got {self.interval}")
+        return self
 
     def active(self, t: float) -> bool:
         """Whether guidance acts at this timestep."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -117,6 +118,7 @@ class Reader:
         """The event of seeing an image; `generator` draws the noise of its latents, `see` overrides the settings."""
         see = see or self.settings.see
         frame = self.config.world.transforms.vae.apply(read_image(image))
+        frame.flags.writeable = False  # a context is a value, and so is what it shows
         height, width = frame.shape[:2]
         tokens, noise = 0, None
         if see != "vit":
@@ -135,6 +137,10 @@ class Reader:
             raise ActionError(f"Expected a text (str), got {type(text).__name__}: {text!r:.80}.")
         if not text.strip():
             raise ActionError("Expected a text with words in it, got an empty one. Say what to do, or what to ask.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ActionError(f"Expected a text that can be written as UTF-8, got {text!r:.80} ({error.reason}).") from error
         # A token covers a few dozen characters at most; the cheap test spares tokenizing what is hopeless.
         ids = self.tokenizer.encode(text) if len(text) <= 16 * MAX_TEXT_TOKENS else ()
         if not ids or len(ids) > MAX_TEXT_TOKENS:
@@ -178,38 +184,43 @@ class Context:
     def say(self, text: str | Thought) -> Context:
         """This context with one more text: an action, an instruction, a question; or with a thought of its own.
 
+        A thought without words is none: it leaves the context as it is.
+
         Raises:
             ActionError: not a text, empty, or endless.
         """
         if isinstance(text, Thought):
-            return self.append(self.reader.said(text.text, thought=True))
+            return self.append(self.reader.said(text.text, thought=True)) if text.text.strip() else self
         return self.append(self.reader.said(text))
 
     def fork(self) -> Context:
-        """An independent continuation, which shares everything that the model has read so far.
-
-        What it has not read yet hangs on nodes of its own: whatever is computed for the one, in whichever batch, leaves the
-        bits of the other as they would have been.
-        """
-        node = _read_part(self.node)
-        for each in _path(self.node)[len(_path(node)) :]:
-            node = Node(node, each.event, cut=each.cut)
-        return replace(self, node=node)
+        """An independent continuation, which shares everything that the model has read so far; see `fork_all`."""
+        return fork_all([self])[0]
 
     def append(self, event: Event) -> Context:
         """This context with one more event; where that is a frame too many, old frames leave."""
         if isinstance(event, Seen) and len(self.frames) >= self.reader.settings.max_frames:
             return self._evicted().append(event)
+        return self._with(event)
+
+    def look_again(self) -> Context:
+        """This context with its last frame shown to the ViT as well. It is no frame more, so that none has to leave."""
+        return self._with(self.reader.seen(self.frames[-1], see="vit"))
+
+    def _with(self, event: Event) -> Context:
         return replace(self, events=(*self.events, event), node=Node(self.node, event))
 
     def _evicted(self) -> Context:
-        """This context without its old frames, and what was said and thought at them; to be encoded anew from position 0."""
+        """This context without its old frames, and what was said and thought at them; to be encoded anew from position 0.
+
+        What was said before the first frame stays.
+        """
         settings = self.reader.settings
         starts = [place for place, event in enumerate(self.events) if isinstance(event, Seen)]
         turns = [self.events[start:end] for start, end in zip(starts, [*starts[1:], len(self.events)], strict=True)]
         recent = settings.keep_frames - 1 - settings.sinks
         kept = turns[: settings.sinks] + (turns[len(turns) - recent :] if recent else [])
-        events = tuple(event for turn in kept for event in turn)
+        events = (*self.events[: starts[0]], *(event for turn in kept for event in turn))
         return rebuild(self.reader, self.prompt, events, self.dropped_frames + len(turns) - len(kept))
 
     def with_prompt(self, prompt: str) -> Context:
@@ -244,6 +255,22 @@ class Context:
         state = {"prompt": prompt, "events": events, "dropped_frames": self.dropped_frames, "cuts": cuts, **arrays}
         self.reader.saved[_digest(state)] = _read_part(self.node)
         return state
+
+
+def fork_all(contexts: Sequence[Context]) -> list[Context]:
+    """Independent continuations, which share everything that the model has read so far, and among each other what it has not.
+
+    What it has not read yet hangs on nodes of their own: whatever is computed for them, in whichever batch, leaves the bits of
+    the contexts as they would have been.
+    """
+    copies: dict[int, Node] = {}
+    forks = []
+    for context in contexts:
+        node = _read_part(context.node)
+        for each in _path(context.node)[len(_path(node)) :]:
+            node = copies.setdefault(id(each), Node(node, each.event, cut=each.cut))
+        forks.append(replace(context, node=node))
+    return forks
 
 
 def restore(reader: Reader, state: dict[str, Any]) -> Context:

@@ -22,7 +22,7 @@ from bagel_world.images import read_image
 from bagel_world.types import Action, Episode, Frame, Thought
 from bagel_world.world.config import WritingConfig, read_setting
 from bagel_world.world.fake_views import COLORS, VIEWS_PER_TURN, color_share, draw_room, fit_view, move_view, view_cosine
-from bagel_world.world.prompts import PROMPTS, THINK_CLOSE, THINK_OPEN
+from bagel_world.world.prompts import THINK_CLOSE, THINK_OPEN, open_prompt
 from bagel_world.world.tasks import pick_task
 from bagel_world.world.writing import Draft, Piece
 
@@ -62,8 +62,10 @@ class FakeContext:
         return self._with(seen, b"frame" + str(seen.shape).encode() + seen.tobytes())
 
     def say(self, text: str | Thought) -> Self:
-        """This context with one more text or thought."""
+        """This context with one more text or thought; a thought without words is none."""
         if isinstance(text, Thought):
+            if not text.text.strip():
+                return self
             return self._with(text, b"thought" + text.text.encode())
         return self._with(text, b"text" + text.encode())
 
@@ -193,8 +195,9 @@ class FakeWorld:
             self._starts = tuple(self._walk(room, *walk) for room, walk in enumerate(_START_WALKS * 2))
         return self._starts
 
-    def begin(self, prompt: str | None = None) -> FakeContext:
-        """An empty context."""
+    def begin(self, prompt: str | None = None, *, think: bool = False) -> FakeContext:
+        """An empty context; the thinking prompt opens it where `think`, then `prompt`."""
+        prompt = open_prompt("imagine", {}, prompt or "") if think else prompt
         digest = b"" if prompt is None else hashlib.blake2b(b"prompt" + prompt.encode(), digest_size=16).digest()
         return FakeContext(prompt=prompt, digest=digest, max_frames=self._max_frames)
 
@@ -252,8 +255,7 @@ class FakeWorld:
 
     def read(self, prompt: str | None = None, *, think: bool = False) -> FakeContext:
         """An empty context; the thinking prompt opens it where `think`."""
-        opening = [*([PROMPTS["answer"]] if think else []), *([prompt] if prompt else [])]
-        return self.begin("\n\n".join(opening) or None)
+        return self.begin(open_prompt("answer", {}, prompt or "") if think else prompt or None)
 
     def reply(self, context: Any) -> str:
         """The text that `write` writes behind a context: the color of the newest frame. A subclass may say something else."""

@@ -21,6 +21,13 @@ from bagel_world.world.context import Branch
 
 Grid = tuple[int, int]
 
+_SEEDS = 2**64
+
+
+def generator_of(seed: int) -> torch.Generator:
+    """The generator of a seed, any whole number. Drawn from on the CPU: the same on every device and in every batch."""
+    return torch.Generator().manual_seed(int(seed) % _SEEDS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:

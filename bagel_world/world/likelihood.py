@@ -14,7 +14,7 @@ from bagel_world.actions import NO, YES
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.model.packing import to_tokens
 from bagel_world.world.context import Branch
-from bagel_world.world.generate import Canvas, latent_losses, next_logits
+from bagel_world.world.generate import Canvas, generator_of, latent_losses, next_logits
 
 EVIDENCE_TIMES = (0.9, 0.6)
 """Timesteps at which frames are held against words: near the noise, where what was done decides most."""
@@ -62,7 +62,7 @@ def action_chances(
     patch = checkpoint.config.latent_patch_size
     for place, (each, seed) in enumerate(zip(latents, seeds, strict=True)):
         tokens, grid = to_tokens(each, patch), (each.shape[1] // patch, each.shape[2] // patch)
-        noise = torch.randn(tokens.shape, generator=torch.Generator().manual_seed(int(seed)))
+        noise = torch.randn(tokens.shape, generator=generator_of(seed))
         for branch in branches[place * count : (place + 1) * count]:
             canvases.append(Canvas(noise=noise, grid=grid, full=branch))
             targets.append(tokens)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bagel_world.images import to_pixels
+from bagel_world.model.attention import Layout
 from bagel_world.model.cache import Workspace
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.model.packing import LatentSegment, Segment, TextSegment, VitSegment, pack, to_tokens
@@ -61,21 +62,23 @@ class Prefill:
         else:
             segments = [[_texts(node) for node in run] for run in runs]
         parents = [_branch(run[0].parent, name) for run in runs]
-        packed = pack(
-            [[segment for part in parts for segment in part] for parts in segments],
-            self.checkpoint.rules,
-            positions=[parent.position for parent in parents],
-            device=bagel.device,
-        )
         caches = [parent.cache for parent in parents]
-        if sum(packed.lengths):
-            space = Workspace(caches, bagel.cache_shape, max(packed.lengths), bagel.device, bagel.dtype)
+        layouts: list[Layout] = [()] * len(runs)
+        told = [row for row, parts in enumerate(segments) if any(parts)]  # without images, some have nothing to read
+        if told:
+            packed = pack(
+                [[segment for part in segments[row] for segment in part] for row in told],
+                self.checkpoint.rules,
+                positions=[parents[row].position for row in told],
+                device=bagel.device,
+            )
+            before = [caches[row] for row in told]
+            space = Workspace(before, bagel.cache_shape, max(packed.lengths), bagel.device, bagel.dtype)
             bagel.remember(packed, space)
-            caches = [
-                cache.append(*space.added(row, length)) if length else cache
-                for row, (cache, length) in enumerate(zip(caches, packed.lengths, strict=True))
-            ]
-        for run, parts, parent, cache, layout in zip(runs, segments, parents, caches, packed.layouts, strict=True):
+            for place, row in enumerate(told):
+                caches[row] = caches[row].append(*space.added(place, packed.lengths[place]))
+                layouts[row] = packed.layouts[place]
+        for run, parts, parent, cache, layout in zip(runs, segments, parents, caches, layouts, strict=True):
             length, position, splits = len(parent.cache), parent.position, iter(layout)
             for node, part in zip(run, parts, strict=True):
                 for segment, (tokens, _) in zip(part, splits, strict=False):

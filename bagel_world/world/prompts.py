@@ -7,6 +7,10 @@ published strings, which are not ours to copy: with those weights they may do be
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
+
+Purpose = Literal["answer", "imagine"]
+"""What is thought about: words, or a frame."""
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
@@ -23,9 +27,18 @@ PROMPTS = {
 """By purpose: before words, before a frame."""
 
 
-def prompt(name: str, own: Mapping[str, str]) -> str:
-    """The thinking prompt for this purpose, the checkpoint's where it has one."""
-    return own.get(name, PROMPTS[name])
+def open_prompt(purpose: Purpose, own: Mapping[str, str], said: str = "") -> str:
+    """The text that opens a context in which is thought: the thinking prompt for this purpose, then what opened it before.
+
+    Args:
+        purpose: what is thought about.
+        own: thinking prompts of the checkpoint, which go before those of the package.
+        said: what opened the context; a thinking prompt in front of it is replaced.
+    """
+    prompts = {**PROMPTS, **own}
+    for name in PROMPTS:
+        said = said.removeprefix(prompts[name])
+    return "\n\n".join(each for each in (prompts[purpose], said.strip()) if each)
 
 
 def split_thought(text: str) -> tuple[str | None, str]:

@@ -79,7 +79,10 @@ class World(Protocol):
         ...
 
     def begin(self, prompt: str | None = None) -> Context:
-        """An empty context; `prompt` is a text that opens it and never leaves it."""
+        """An empty context; `prompt` is a text that opens it and never leaves it.
+
+        A `Thinker` takes `think=True` as well, which puts its thinking prompt in front.
+        """
         ...
 
     def observe(self, frame: Any) -> Context:

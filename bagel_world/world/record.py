@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bagel_world.errors import RecordingError
 from bagel_world.images import read_image
 from bagel_world.types import Action, Episode, Frame, Thought
 
-EPISODE_FILE = "episode.json"
+EPISODE_FILE, FRAMES = "episode.json", "frames"
 FORMAT = 1
 SMALLEST_SIDE = 256
 """Moving pictures are enlarged by a whole factor until their sides reach this: players smear tiny ones."""
@@ -22,10 +23,11 @@ SMALLEST_SIDE = 256
 def save_episode(folder: str | Path, episode: Episode) -> Path:
     """Write an episode as `frames/0000.png, ...` and `episode.json`; returns the folder.
 
-    The JSON comes last, under a temporary name that is renamed: a folder that has it is complete.
+    All of it is written under a temporary name first. An episode that is there is replaced, and stays where the new one cannot
+    be written; a folder that has the JSON is complete.
 
     Raises:
-        RecordingError: the disk is full, or the folder cannot be written.
+        RecordingError: the disk is full, the folder cannot be written, or the metadata are no JSON values.
     """
     folder = Path(folder)
     thoughts = [None if thought is None else thought.text for thought in episode.thoughts] if episode.thoughts else None
@@ -38,13 +40,23 @@ def save_episode(folder: str | Path, episode: Episode) -> Path:
         "metadata": dict(episode.metadata),
     }
     try:
-        (folder / "frames").mkdir(parents=True, exist_ok=True)
+        text = json.dumps(content, indent=1)
+    except (TypeError, ValueError) as error:
+        raise RecordingError(f"The metadata of an episode have to be JSON values, but: {error}.") from error
+    unfinished = folder / ".unfinished"
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        (unfinished / FRAMES).mkdir(parents=True)
         for place, frame in enumerate(episode.frames):
-            iio.imwrite(folder / "frames" / f"{place:04d}.png", frame)
-        temporary = folder / (EPISODE_FILE + ".part")
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        temporary.replace(folder / EPISODE_FILE)
+            iio.imwrite(unfinished / FRAMES / f"{place:04d}.png", frame)
+        (unfinished / EPISODE_FILE).write_text(text, encoding="utf-8")
+        (folder / EPISODE_FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder / FRAMES, ignore_errors=True)
+        for name in (FRAMES, EPISODE_FILE):
+            (unfinished / name).replace(folder / name)
+        unfinished.rmdir()
     except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise RecordingError(
             f"The episode could not be written to {folder}: {error}. Free some space or choose another folder."
         ) from error
@@ -60,8 +72,10 @@ def load_episode(folder: str | Path) -> Episode:
     folder = Path(folder)
     try:
         content = json.loads((folder / EPISODE_FILE).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"it is of format {content['format']!r}, this version reads format {FORMAT}")
         actions = tuple(Action(text=each["text"], id=each["id"]) for each in content["actions"])
-        frames = np.stack([read_image(folder / "frames" / f"{place:04d}.png") for place in range(len(actions) + 1)])
+        frames = np.stack([read_image(folder / FRAMES / f"{place:04d}.png") for place in range(len(actions) + 1)])
         thoughts = content["thoughts"]
         return Episode(
             frames=frames,

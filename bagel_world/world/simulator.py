@@ -17,16 +17,17 @@ import torch
 
 from bagel_world import __version__
 from bagel_world.episodes.shards import read_episodes, shard_paths
-from bagel_world.errors import ConfigError
+from bagel_world.errors import CapabilityError, ConfigError, ImageError
 from bagel_world.images import ImageLike, to_frame
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.model.packing import from_tokens, pack, to_tokens
 from bagel_world.types import Episode, Frame
 from bagel_world.world.config import ContextConfig, SamplingConfig, WritingConfig, read_sampling, read_setting
 from bagel_world.world.context import Context, Reader, restore
-from bagel_world.world.generate import Canvas, generate_latents
+from bagel_world.world.generate import Canvas, generate_latents, generator_of
 from bagel_world.world.likelihood import action_chances
 from bagel_world.world.prefill import Prefill, pixels_of, vit_segment
+from bagel_world.world.prompts import open_prompt
 from bagel_world.world.speaking import Speaking, check_pairs
 from bagel_world.world.tasks import episodes_of, pick_task
 from bagel_world.world.weights import find_folder, load_shared, pick_device, pick_dtype
@@ -138,10 +139,16 @@ class BagelWorld(Speaking):
         episodes = (episode for source in sources if shard_paths(source) for episode in read_episodes(source))
         return episodes_of(self.task, episodes, self.tasks)
 
-    def begin(self, prompt: str | None = None) -> Context:
-        """An empty context; `prompt` is a text that opens it and never leaves it."""
+    def begin(self, prompt: str | None = None, *, think: bool = False) -> Context:
+        """An empty context.
+
+        Args:
+            prompt: a text that opens it and never leaves it.
+            think: open it with the thinking prompt, in front of `prompt`: for walks in which every frame is thought about.
+        """
+        opening = open_prompt("imagine", self.checkpoint.config.world.prompts, prompt or "") if think else prompt
         empty = Context(self._reader)
-        return empty if prompt is None else empty.with_prompt(prompt)
+        return empty if opening is None else empty.with_prompt(opening)
 
     def observe(self, frame: ImageLike, *, generator: torch.Generator | None = None) -> Context:
         """A context that begins with this frame."""
@@ -161,6 +168,9 @@ class BagelWorld(Speaking):
 
         Returns:
             uint8 frames of the size of each context's last frame, or of `frame_size` where it has none.
+
+        Raises:
+            CapabilityError: this checkpoint was never taught to imagine.
         """
         return [frame for frame, _ in self._imagine(contexts, seeds)]
 
@@ -175,6 +185,7 @@ class BagelWorld(Speaking):
 
     def _imagine(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[tuple[Frame, torch.Tensor]]:
         """Frame and latents of every context."""
+        self._check_imagines()
         check_pairs(contexts, seeds)
         if not contexts:
             return []
@@ -182,6 +193,13 @@ class BagelWorld(Speaking):
         tokens = generate_latents(self.checkpoint, canvases, self.sampling)
         latents = [from_tokens(each, canvas.grid, patch) for each, canvas in zip(tokens, canvases, strict=True)]
         return list(zip(self._paint(latents), latents, strict=True))
+
+    def _check_imagines(self) -> None:
+        if not self.checkpoint.config.world.capabilities.imagine:
+            raise CapabilityError(
+                "This checkpoint was taught to read and write, not to imagine frames (capabilities.imagine in its "
+                "bagel_world.json). Load one that can, such as 'nano'."
+            )
 
     def _canvases(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[Canvas]:
         config, guidance = self.checkpoint.config, self.sampling.guidance
@@ -191,8 +209,7 @@ class BagelWorld(Speaking):
         for context, seed, whole, blind in zip(contexts, seeds, full, no_image, strict=True):
             height, width = context.frames[-1].shape[:2] if context.frames else self.frame_size
             grid = (height // config.latent_stride, width // config.latent_stride)
-            # Drawn on the CPU, alone: the same on every device and in every batch.
-            noise = torch.randn((grid[0] * grid[1], config.latent_size), generator=torch.Generator().manual_seed(int(seed)))
+            noise = torch.randn((grid[0] * grid[1], config.latent_size), generator=generator_of(seed))
             canvases.append(Canvas(noise=noise, grid=grid, full=whole, no_text=context.node.no_text, no_image=blind))
         return canvases
 
@@ -225,8 +242,10 @@ class BagelWorld(Speaking):
             Probabilities, shape (contexts, words).
 
         Raises:
+            CapabilityError: this checkpoint was never taught to imagine.
             ConfigError: another number of frames or seeds than of contexts, or no words.
         """
+        self._check_imagines()
         check_pairs(contexts, seeds)
         if len(frames) != len(contexts) or not words:
             raise ConfigError(
@@ -248,7 +267,12 @@ class BagelWorld(Speaking):
 
         Features are the ViT's, or the autoencoder's latents where the checkpoint's ViT was never trained
         (`capabilities.vit`).
+
+        Raises:
+            ConfigError: another number of goals than of frames.
+            ImageError: a frame and its goal are of different shapes.
         """
+        frames, goals = list(frames), list(goals)  # one object per picture, also where they come as an array
         if len(frames) != len(goals):
             raise ConfigError(f"Expected as many goals as frames, got {len(frames)} frames and {len(goals)} goals.")
         # Goals repeat from step to step and from branch to branch: every picture is looked at once.
@@ -257,6 +281,12 @@ class BagelWorld(Speaking):
             return []
         features = dict(zip(pictures, self._features(list(pictures.values())), strict=True))
         pairs = [(features[id(frame)], features[id(goal)]) for frame, goal in zip(frames, goals, strict=True)]
+        for frame, goal, (one, other) in zip(frames, goals, pairs, strict=True):
+            if one.shape != other.shape:
+                raise ImageError(
+                    f"Expected a frame and a goal of one size, got {frame.shape} and {goal.shape} (height, width, channels). "
+                    "Bring both to the world's frame_size."
+                )
         return [float(torch.cosine_similarity(one, other, dim=-1).mean()) for one, other in pairs]
 
     def _features(self, frames: Sequence[Frame]) -> list[torch.Tensor]:

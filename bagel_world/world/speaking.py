@@ -13,11 +13,11 @@ from bagel_world.errors import CapabilityError, ConfigError
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.types import Thought
 from bagel_world.world.config import ContextConfig, WritingConfig, read_setting
-from bagel_world.world.context import Context, Reader
-from bagel_world.world.generate import generate_tokens
+from bagel_world.world.context import Context, Reader, fork_all
+from bagel_world.world.generate import generate_tokens, generator_of
 from bagel_world.world.likelihood import yes_chances
 from bagel_world.world.prefill import Prefill
-from bagel_world.world.prompts import prompt as thinking_prompt
+from bagel_world.world.prompts import Purpose, open_prompt
 from bagel_world.world.writing import Answer, Draft, Piece
 
 
@@ -42,7 +42,8 @@ class Speaking:
         Args:
             context: what has been seen and said.
             question: in words.
-            think: reason first. A context that did not begin with the thinking prompt is rebuilt once with it in front.
+            think: reason first. A context that did not begin with the thinking prompt is rebuilt with it in front, and so read
+                anew.
             seed: for sampled text (`writing` with a temperature); 0 where None.
 
         Raises:
@@ -67,34 +68,42 @@ class Speaking:
             raise ConfigError(f"Expected one question per context, got {len(contexts)} contexts and {len(questions)} questions.")
         self._check_writes()
         check_pairs(contexts, seeds)
-        ready = {each: self._shown(self._thinking(each) if think else each) for each in dict.fromkeys(contexts)}
+        different = list(dict.fromkeys(contexts))
+        opened = [self._opened(each, "answer") for each in different] if think else different
+        ready = dict(zip(different, self._shown(opened), strict=True))
         asked = [ready[each].say(question) for each, question in zip(contexts, questions, strict=True)]
         return [draft.answer for draft in self._written(asked, seeds)]
 
-    def _thinking(self, context: Context) -> Context:
-        """The context with the thinking prompt in front, where it has none of any kind."""
-        if context.prompt is not None:
-            return context
-        return context.with_prompt(thinking_prompt("answer", self.checkpoint.config.world.prompts))
+    def _opened(self, context: Context, purpose: Purpose) -> Context:
+        """The context with the thinking prompt for this purpose in front of its own, where it does not begin with it."""
+        own = self.checkpoint.config.world.prompts
+        said = "" if context.prompt is None else context.prompt.text
+        opening = open_prompt(purpose, own, said)
+        return context if opening == said else context.with_prompt(opening)
 
-    def _shown(self, context: Context) -> Context:
-        """The context with its last frame shown to the ViT too, where the settings feed latents only."""
-        if self.context_settings.see != "latents" or not context.frames:
-            return context
-        return context.append(self._reader.seen(context.frames[-1], see="vit"))
+    def _shown(self, contexts: Sequence[Context]) -> list[Context]:
+        """Forks of the contexts, their last frames shown to the ViT too where the settings feed latents only."""
+        forks = fork_all(contexts)
+        if self.context_settings.see != "latents":
+            return forks
+        return [each.look_again() if each.frames else each for each in forks]
 
     def think(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[Thought]:
         """A thought about what comes next, for every context; `context.say(thought)` makes it part of the context.
+
+        The contexts stay as they were. One that did not begin with the thinking prompt (`begin(think=True)`) is rebuilt with it
+        in front, and so read anew every time.
+
+        Returns:
+            Thoughts without their marks; one without words where the model had nothing to think.
 
         Raises:
             CapabilityError: this checkpoint was never taught to write.
         """
         self._check_writes()
         check_pairs(contexts, seeds)
-        opening = thinking_prompt("imagine", self.checkpoint.config.world.prompts)
-        contexts = [each if each.prompt else each.with_prompt(opening) for each in contexts]
-        shown = [self._shown(each) for each in contexts]
-        return [Thought(text=draft.thought or draft.text) for draft in self._written(shown, seeds)]
+        drafts = self._written(self._shown([self._opened(each, "imagine") for each in contexts]), seeds)
+        return [Thought(text=draft.words if draft.thought is None else draft.thought) for draft in drafts]
 
     def _written(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[Draft]:
         """What the model writes behind these contexts, to the end."""
@@ -112,9 +121,8 @@ class Speaking:
         """
         see = "both" if self.context_settings.see == "latents" else self.context_settings.see
         empty = Context(replace(self._reader, settings=self.context_settings.model_copy(update={"see": see})))
-        opening = [thinking_prompt("answer", self.checkpoint.config.world.prompts)] if think else []
-        opening += [prompt] if prompt else []
-        return empty.with_prompt("\n\n".join(opening)) if opening else empty
+        opening = open_prompt("answer", self.checkpoint.config.world.prompts, prompt or "") if think else prompt
+        return empty.with_prompt(opening) if opening else empty
 
     def write(
         self,
@@ -156,7 +164,7 @@ class Speaking:
             self.checkpoint,
             self._prefill.fill(contexts),
             drafts[0].settings,
-            generators=[torch.Generator().manual_seed(int(seed)) for seed in seeds],
+            generators=[generator_of(seed) for seed in seeds],
             starts=[tokenizer.encode(start)[1:-1] for start in starts or [""] * len(contexts)],
         )
         written = [[tokenizer.begin] for _ in contexts]
@@ -203,7 +211,7 @@ class Speaking:
             raise ConfigError(f"Expected one goal per context, got {len(contexts)} contexts and {len(goals)} goals.")
         if not contexts:
             return []
-        asked = [self._shown(each.fork()).say(goal_question(goal)) for each, goal in zip(contexts, goals, strict=True)]
+        asked = [each.say(goal_question(goal)) for each, goal in zip(self._shown(contexts), goals, strict=True)]
         return yes_chances(self.checkpoint, self._prefill.fill(asked))
 
 

@@ -14,6 +14,9 @@ ASSETS = Path(__file__).parent.parent / "assets"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
+_FACTS = (".json", ".txt")
+"""Endings of the files that say what the weights are and how they want to be used."""
+
 _LOADED: WeakValueDictionary[tuple[object, ...], Checkpoint] = WeakValueDictionary()
 """Checkpoints that somebody still holds, by folder, file times, device and dtype: ten environments load one model."""
 
@@ -30,9 +33,9 @@ def find_folder(name: str | Path) -> Path:
         UnknownNameError: nothing has this name; the message offers the nearest ones.
         CheckpointError: the hub could not be reached or does not have it.
     """
-    if isinstance(name, str) and name in shipped():
-        return ASSETS / name
     path = Path(name).expanduser()
+    if str(name) in shipped() and (isinstance(name, str) or not path.exists()):
+        return ASSETS / name
     if path.exists():
         return path
     parts = str(name).split("/")
@@ -64,7 +67,7 @@ def pick_device(device: str | torch.device) -> torch.device:
         DeviceError: unknown, or not on this machine.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         picked = torch.device(device)
     except (RuntimeError, TypeError) as error:
@@ -74,7 +77,10 @@ def pick_device(device: str | torch.device) -> torch.device:
         raise DeviceError(f"device={device!r} was asked for, but this machine has {found}. Use device='auto' or 'cpu'.")
     if picked.type not in ("cpu", "cuda"):
         raise DeviceError(f"Expected device 'auto', 'cpu' or 'cuda', got {device!r}.")
-    return picked
+    # One name per device, so that those who ask for it share its weights.
+    if picked.type == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device() if picked.index is None else picked.index)
 
 
 def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
@@ -93,7 +99,8 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 def load_shared(folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     """The checkpoint of a folder, loaded once per process, device and dtype while somebody holds it."""
-    stamps = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in (folder / WEIGHTS_FILE, folder / VAE_FILE))
+    files = sorted(path for path in folder.glob("*") if path.name in (WEIGHTS_FILE, VAE_FILE) or path.suffix in _FACTS)
+    stamps = tuple((path.name, path.stat().st_mtime_ns) for path in files)
     key = (folder.resolve(), *stamps, device, dtype)
     checkpoint = _LOADED.get(key)
     if checkpoint is None:

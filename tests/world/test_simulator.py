@@ -27,6 +27,7 @@ from bagel_world.errors import (
 from bagel_world.model.bagel import Bagel
 from bagel_world.types import Frame, Thought
 from bagel_world.world.context import Context, Seen
+from bagel_world.world.fake import FakeWorld
 from bagel_world.world.prefill import Prefill
 from tests.model.folder import write_folder
 
@@ -71,15 +72,17 @@ def different(one: Frame, other: Frame) -> bool:
     return not same([one], [other])
 
 
-HISTORIES: list[list[int | str | Thought]] = [[0, "go"], [0, "go", 1, "look"], [2, Thought(text="hm"), "go", 3, "on"], ["a cat"]]
+HISTORIES: list[list[int | str | Thought]] = [[0, "go"], [0, "go", 1, "look"], [2, Thought(text="hm"), "go", 3, "on"], ["a cat"], [0]]
+
+SEEDS = [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("sampling", [QUICK, GUIDED, {"evaluations": 4, "solver": "ab2"}])
 def test_a_batch_of_worlds_equals_each_alone(folder: Path, sampling: dict[str, Any]) -> None:
     world = BagelWorld.from_pretrained(folder, sampling=sampling)
-    together = world.imagine([grow(world, history) for history in HISTORIES], seeds=[1, 2, 3, 4])
+    together = world.imagine([grow(world, history) for history in HISTORIES], seeds=SEEDS)
     alone = [
-        world.imagine([grow(world, history)], seeds=[seed])[0] for history, seed in zip(HISTORIES, [1, 2, 3, 4], strict=True)
+        world.imagine([grow(world, history)], seeds=[seed])[0] for history, seed in zip(HISTORIES, SEEDS, strict=True)
     ]
     assert same(together, alone)
 
@@ -286,12 +289,184 @@ def test_asking_leaves_the_context_as_it_was(world: BagelWorld) -> None:
     np.testing.assert_array_equal(world.imagine([context], seeds=[0])[0], before)
 
 
+@pytest.mark.parametrize("think", [False, True])
+def test_what_was_asked_before_a_frame_changes_no_bit_of_it(folder: Path, think: bool) -> None:
+    world = BagelWorld.from_pretrained(folder, sampling=QUICK, context={"see": "latents"}, writing={"max_tokens": 3})
+    asked, silent = (world.begin(think=think).observe(picture(0)).say("go").observe(picture(1)).say("on") for _ in range(2))
+    world.ask(asked, "What is left?", think=think)
+    world.think([asked], seeds=[0])
+    world.judge([asked], ["a cat"])
+    after, untouched = (world.advance([each], seeds=[0])[0] for each in (asked, silent))
+    np.testing.assert_array_equal(after.frames[-1], untouched.frames[-1])
+    assert after.get_state().keys() == untouched.get_state().keys()
+    assert after.get_state()["cuts"] == untouched.get_state()["cuts"]
+
+
+def test_asking_a_full_context_shows_the_model_all_of_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = BagelWorld.from_pretrained(folder, context={"see": "latents", "max_frames": 2, "keep_frames": 1})
+    context = grow(world, [0, "go", 1, "on"])
+    filled: list[Context] = []
+    fill = Prefill.fill
+
+    def spy(self: Prefill, contexts: Sequence[Context], *rest: Any) -> Any:
+        filled.extend(contexts)
+        return fill(self, contexts, *rest)
+
+    monkeypatch.setattr(Prefill, "fill", spy)
+    world.ask(context, "What is left?")
+    events = filled[0].events
+    assert [event.see if isinstance(event, Seen) else event.text for event in events] == [
+        "latents", "go", "latents", "on", "vit", "What is left?",
+    ]  # fmt: skip
+    assert filled[0].dropped_frames == 0
+
+
+def test_questions_about_contexts_with_one_unread_past_read_it_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = BagelWorld.from_pretrained(folder, context={"see": "latents"}, writing={"max_tokens": 2})
+    past = grow(world, [0, "go", 1])
+    rows: list[int] = []
+    remember = Bagel.remember
+
+    def spy(self: Bagel, packed: Any, space: Any) -> None:
+        rows.append(len(packed.lengths))
+        remember(self, packed, space)
+
+    monkeypatch.setattr(Bagel, "remember", spy)
+    world.ask_many([past.say("left"), past.say("right")], ["What?", "What?"])
+    assert rows[0] == 1
+    assert past.node.full is None, "the past itself stays unread"
+
+
+def test_a_thought_without_words_is_no_error(world: BagelWorld) -> None:
+    context = grow(world, [0, "go"])
+    assert context.say(Thought(text=" ")) is context
+    with pytest.raises(ActionError, match="words"):
+        context.say(" ")
+
+
+def test_the_thinking_prompt_opens_in_front_of_any_other(folder: Path) -> None:
+    own = {"answer": "Answer well.", "imagine": "Imagine well."}
+    settings = json.loads((folder / "bagel_world.json").read_text())
+    other = shutil.copytree(folder, folder.with_name("prompted"), dirs_exist_ok=True)
+    (other / "bagel_world.json").write_text(json.dumps({**settings, "prompts": own}))
+    world = BagelWorld.from_pretrained(other)
+    prompts = [world.begin(*given, think=True).prompt for given in ((), ("A house.",))]
+    assert [each.text for each in prompts if each] == ["Imagine well.", "Imagine well.\n\nA house."]
+    begun = world.begin("A house.").observe(picture(0))
+    opened = world._opened(begun, "answer")
+    assert opened.prompt is not None
+    assert opened.prompt.text == "Answer well.\n\nA house."
+    assert world._opened(opened, "answer") is opened
+    turned = world._opened(opened, "imagine")
+    assert turned.prompt is not None
+    assert turned.prompt.text == "Imagine well.\n\nA house."
+
+
+def test_a_walk_with_thoughts_pays_for_its_own_tokens_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = BagelWorld.from_pretrained(folder, sampling=QUICK, writing={"max_tokens": 2})
+    context = world.begin(think=True).observe(picture(0))
+    read: list[int] = []
+    remember = Bagel.remember
+
+    def spy(self: Bagel, packed: Any, space: Any) -> None:
+        read.append(sum(packed.lengths))
+        remember(self, packed, space)
+
+    monkeypatch.setattr(Bagel, "remember", spy)
+    costs = []
+    for step in range(4):
+        read.clear()
+        context = context.say("go")
+        world.think([context], seeds=[step])
+        (context,) = world.advance([context], seeds=[step])
+        costs.append(sum(read))
+    assert costs[1:] == [costs[1]] * 3
+
+
+def test_frames_of_a_context_cannot_be_painted_over(world: BagelWorld) -> None:
+    mine = picture(0)
+    context = world.observe(mine).say("go")
+    (context,) = world.advance([context], seeds=[0])
+    for frame in context.frames:
+        with pytest.raises(ValueError, match="read-only"):
+            frame[:] = 0
+    mine[:] = 0
+    assert context.frames[0].any()
+
+
+def test_what_was_said_before_the_first_frame_stays_when_frames_leave(folder: Path) -> None:
+    for world in (BagelWorld.from_pretrained(folder, context={"max_frames": 2, "keep_frames": 1}), FakeWorld(max_frames=2)):
+        context: Any = world.begin().say("You are in a house.")
+        for place in range(4):
+            context = context.observe(np.full((64, 64, 3), place, np.uint8)).say("go")
+        assert context.dropped_frames
+        first = context.items[0] if isinstance(world, FakeWorld) else context.events[0].text
+        assert first == "You are in a house."
+
+
+def test_a_checkpoint_that_was_not_taught_to_imagine_says_so(folder: Path, tmp_path: Path) -> None:
+    blind = shutil.copytree(folder, tmp_path / "blind")
+    settings = json.loads((blind / "bagel_world.json").read_text())
+    settings["capabilities"]["imagine"] = False
+    (blind / "bagel_world.json").write_text(json.dumps(settings))
+    world = BagelWorld.from_pretrained(blind)
+    context = grow(world, [0, "go"])
+    for call in (world.imagine, world.advance):
+        with pytest.raises(CapabilityError, match="not to imagine"):
+            call([context], seeds=[0])
+    with pytest.raises(CapabilityError, match="not to imagine"):
+        world.explain([context], [picture(1)], words=["go"], seeds=[0])
+
+
+def test_settings_beside_the_weights_are_read_again_when_they_change(folder: Path, tmp_path: Path) -> None:
+    changed = shutil.copytree(folder, tmp_path / "changed")
+    first = BagelWorld.from_pretrained(changed)
+    assert BagelWorld.from_pretrained(changed).checkpoint is first.checkpoint
+    assert BagelWorld.from_pretrained(changed, device="cpu:0").checkpoint is first.checkpoint
+    settings = json.loads((changed / "bagel_world.json").read_text())
+    (changed / "bagel_world.json").write_text(json.dumps({**settings, "context": {"max_frames": 9}}))
+    assert BagelWorld.from_pretrained(changed).context_settings.max_frames == 9
+
+
+def test_similarity_takes_arrays_of_frames_and_refuses_other_shapes(world: BagelWorld) -> None:
+    frames = np.stack([picture(0), picture(1)])
+    assert world.similarity(frames, frames) == pytest.approx([1.0, 1.0], abs=1e-4)
+    with pytest.raises(ImageError, match="one size"):
+        world.similarity([picture(0)], [np.zeros((32, 64, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**70])
+def test_any_whole_number_is_a_seed(world: BagelWorld, seed: int) -> None:
+    assert world.imagine([grow(world, [0, "go"])], seeds=[seed])
+
+
+def test_text_that_cannot_be_written_is_refused(world: BagelWorld) -> None:
+    with pytest.raises(ActionError, match="UTF-8"):
+        world.begin().say("\ud800 go")
+
+
+@pytest.mark.parametrize(
+    "sampling", [{"shift": float("inf")}, {"guidance": {"interval": (0.9, 0.1)}}, {"guidance": {"interval": (0.1, float("nan"))}}]
+)
+def test_sampling_that_means_nothing_is_refused(folder: Path, sampling: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="SamplingConfig"):
+        BagelWorld.from_pretrained(folder, sampling=sampling)
+
+
+def test_sampling_settings_that_are_no_presets_are_refused(folder: Path, tmp_path: Path) -> None:
+    loose = shutil.copytree(folder, tmp_path / "loose")
+    settings = json.loads((loose / "bagel_world.json").read_text())
+    (loose / "bagel_world.json").write_text(json.dumps({**settings, "sampling": {"evaluations": 5}}))
+    with pytest.raises(CheckpointError, match="sampling.evaluations"):
+        BagelWorld.from_pretrained(loose)
+
+
 def test_texts_in_a_batch_are_those_written_alone(folder: Path) -> None:
     world = BagelWorld.from_pretrained(folder, writing={"max_tokens": 5, "temperature": 0.7})
     contexts = [grow(world, history) for history in HISTORIES]
-    together = world.think(contexts, seeds=[1, 2, 3, 4])
-    assert together == [world.think([context], seeds=[seed])[0] for context, seed in zip(contexts, [1, 2, 3, 4], strict=True)]
-    assert together != world.think(contexts, seeds=[5, 6, 7, 8])
+    together = world.think(contexts, seeds=SEEDS)
+    assert together == [world.think([context], seeds=[seed])[0] for context, seed in zip(contexts, SEEDS, strict=True)]
+    assert together != world.think(contexts, seeds=[6, 7, 8, 9, 10])
 
 
 def test_a_checkpoint_that_was_not_taught_to_write_says_so(folder: Path, tmp_path: Path) -> None:
