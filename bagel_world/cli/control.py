@@ -22,7 +22,7 @@ from bagel_world.cli.measuring import (
 )
 from bagel_world.episodes import EpisodeFolder
 from bagel_world.errors import ConfigError
-from bagel_world.evaluation.control import ControlConfig, measure_control
+from bagel_world.evaluation.control import ControlConfig, check_control, measure_control
 from bagel_world.evaluation.probe import ProbeConfig, load_or_train_probe
 from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.subject import Subject
@@ -67,7 +67,7 @@ def control(
     kind = kind_of_footage(data, episodes)
     subject = Subject.load(checkpoint, task=kind.task, device=device, sampling=sampling)
     config = ControlConfig(n=n, loops=loops, seed=seed, batch=batch)
-    subject.check_footage(episodes[0].frames)
+    check_control(subject, episodes, kind)
     with progress_bar() as track:
         reader, trained = None, None
         if kind.name != "drops":

@@ -52,7 +52,7 @@ def demo(
     pairs = [enlarge(np.concatenate((one, gap, other), axis=1)) for one, other in zip(truth, imagined, strict=True)]
     written = [save_movie(out / name, pairs, fps=3) for name in ("walk.gif", "walk.mp4")]
     written.append(save_sheet(_strips(truth, imagined, words), out / "contact_sheet.png"))
-    console.print("Look at " + ", ".join(str(path) for path in written))
+    console.print("Look at " + ", ".join(str(path) for path in written), markup=False, soft_wrap=True)
 
 
 def _held_out(world: BagelWorld, episode: int, steps: int) -> Episode:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bagel_world.agents.tools.limits import Limits
 from bagel_world.agents.tools.session import WorldSession
-from bagel_world.errors import MissingExtraError
+from bagel_world.errors import ConfigError, MissingExtraError
 from bagel_world.world.fake import FakeWorld
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def mcp(
     pixels: Annotated[int, typer.Option(min=1, help="Largest picture a session may open.")] = _LIMITS.pixels,
     side: Annotated[int, typer.Option(min=16, help="Longest side of the pictures handed out.")] = _LIMITS.side,
     host: Annotated[str, typer.Option(help="Address to serve HTTP at. There is no password: keep it local.")] = "127.0.0.1",
+    name: Annotated[list[str] | None, typer.Option(help="Another name by which clients call it; may be repeated.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve HTTP at; 0 takes a free one.")] = 8765,
     sessions: Annotated[int, typer.Option(min=1, help="Clients at a time over HTTP.")] = 16,
 ) -> None:
@@ -54,7 +55,7 @@ def mcp(
     if transport == "stdio":
         anyio.run(serve_stdio, server)
     else:
-        _serve_http(server, host, port, sessions)
+        _serve_http(server, host, name or [], port, sessions)
 
 
 def _load(checkpoint: str, task: str | None) -> World:
@@ -66,15 +67,22 @@ def _load(checkpoint: str, task: str | None) -> World:
     return cast("World", BagelWorld.from_pretrained(checkpoint, task=task))
 
 
-def _serve_http(server: Any, host: str, port: int, sessions: int) -> None:
+def _serve_http(server: Any, host: str, names: list[str], port: int, sessions: int) -> None:
     import socket
 
     import uvicorn
 
-    from bagel_world.serve.transports import LOCAL_HOSTS, PATH, http_app
+    from bagel_world.serve.transports import EVERYWHERE, LOCAL_HOSTS, PATH, http_app
 
-    app = http_app(server, hosts=[*LOCAL_HOSTS, host], sessions=sessions)
-    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+    if host in EVERYWHERE and not names:
+        raise ConfigError(f"At {host} clients call by other names than this one. Say by which, such as --name 192.168.1.5")
+    own = f"[{host}]" if ":" in host else host
+    app = http_app(server, hosts=[*LOCAL_HOSTS, own, *names], sessions=sessions)
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(f"Nothing can be served at {own}:{port}: {error}. Choose another --port or --host.") from error
+    with listener:
         taken = listener.getsockname()[1]
-        Console(stderr=True).print(f"http://{f'[{host}]' if ':' in host else host}:{taken}{PATH}", markup=False, soft_wrap=True)
+        Console(stderr=True).print(f"http://{own}:{taken}{PATH}", markup=False, soft_wrap=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on")).run(sockets=[listener])

@@ -53,12 +53,12 @@ def kind_of_footage(folder: Path, episodes: EpisodeFolder) -> FootageKind:
 
 
 def finish(report: Report, out: Path, json_path: Path | None, name: str, sheets: Mapping[str, Sequence[Strip]] = {}) -> None:
-    """Show the table, write pictures and JSON, say where they are."""
+    """Show the table, write JSON and pictures, say where they are; the figures first, as a picture may not find room."""
     console = Console(soft_wrap=True)
     console.print(to_table(report.rows, title=f"{report.checkpoint} ({report.checkpoint_hash[:12]})"))
     for note in report.notes:
         console.print(f"Note: {note}", markup=False, highlight=False)
-    written = [save_sheet(strips, out / f"{name}_{sheet}.png", title=f"{name}: {sheet}") for sheet, strips in sheets.items()]
-    written.append(write_report(report, json_path or out / f"{name}.json"))
-    for path in written:
+    console.print(str(write_report(report, json_path or out / f"{name}.json")), markup=False, highlight=False)
+    for sheet, strips in sheets.items():
+        path = save_sheet(strips, out / f"{name}_{sheet}.png", title=f"{name}: {sheet}")
         console.print(str(path), markup=False, highlight=False)

@@ -45,7 +45,8 @@ def open_loop(
     """Replay recorded actions and compare the imagined frames with the recorded ones.
 
     One step after four real frames: PSNR, SSIM, EffNet-Lite feature distance and sharpness, over all actions, per action and
-    for turns into views that the context does not show, beside the copied last frame and the autoencoder's own reconstruction.
+    for turns into views that the context does not show, beside the copied last frame, the last frame warped as a turn of a house
+    warps it, and the autoencoder's own reconstruction.
     Rollouts after two real frames: the same by step. Every figure has its n and a 95 % bootstrap interval over houses.
 
     The footage says which simulator it is from, and so what is measured. Turntables: by degrees, for yaws that the context does

@@ -11,6 +11,9 @@ from bagel_world.envs.player import Player
 ARROWS = {"up": "\u2191", "down": "\u2193", "left": "\u2190", "right": "\u2192"}
 """Arrow keys and how they are shown."""
 
+CLOSED = "closed"
+"""What a window reads when it is closed: no key, it always leaves."""
+
 _ARROW_WORDS = {"up": ("forward", "one"), "down": ("stay", "back"), "left": ("left",), "right": ("right",)}
 
 
@@ -74,6 +77,8 @@ class Controls:
     def press(self, key: str) -> bool:
         """Do what a key stands for; False where the person wants to leave."""
         self.player.message = ""
+        if key == CLOSED:
+            return False
         if self.typing is not None:
             self._type(key)
         elif key in ("q", "escape", "ctrl+c", "ctrl+d"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bagel_world.cli.play_facts import facts, one_line
-from bagel_world.cli.play_keys import Controls
+from bagel_world.cli.play_keys import CLOSED, Controls
+from bagel_world.envs.viewer import import_pygame
 from bagel_world.types import Frame
 
 _SIDE = 512
@@ -81,8 +81,7 @@ class WindowScreen:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._pygame: Any = importlib.import_module("pygame")
-        self._pygame.display.init()
+        self._pygame: Any = import_pygame()
         self._pygame.key.set_repeat(400, 60)
         self._window: Any = None
 
@@ -97,10 +96,10 @@ class WindowScreen:
         self._pygame.display.flip()
 
     def read(self) -> str | None:
-        """The next key; "ctrl+c" where the window is closed; None where nothing happened for a while."""
+        """The next key; `CLOSED` where the window is closed; None where nothing happened for a while."""
         event = self._pygame.event.wait(200)
         if event.type == self._pygame.QUIT:
-            return "ctrl+c"
+            return CLOSED
         if event.type != self._pygame.KEYDOWN:
             return None
         name = _KEY_NAMES.get(self._pygame.key.name(event.key))

@@ -6,6 +6,7 @@ import multiprocessing
 import shlex
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bagel_world.episodes.manifest import read_manifest, require_same_recording, write_manifest
+from bagel_world.errors import RecordingError
 from bagel_world.sims.palettes import palette_of
 from bagel_world.sims.recordables import recordable_of
 from bagel_world.sims.recording import Recording, record_shard
@@ -98,6 +100,14 @@ def _record_missing(recording: Recording, out: Path, workers: int, simulator: An
     # A forked OpenGL context is unusable, so workers start fresh.
     with ProcessPoolExecutor(min(workers, len(missing)), mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = {pool.submit(record_shard, recording, shard, out): shard for shard in missing}
-        for job in as_completed(jobs):
-            job.result()
-            yield jobs[job]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                yield jobs[job]
+        except BrokenProcessPool as error:
+            raise RecordingError(
+                "A process that renders was killed, perhaps for want of memory. What is finished is kept: the same command goes "
+                "on, with fewer --workers."
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)  # what went wrong is told before the rest is rendered

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bagel_world.errors import ConfigError
 from bagel_world.evaluation.metrics import psnr
 from bagel_world.evaluation.subject import FAKE_CHECKPOINT
 from bagel_world.types import Episode, Frame
@@ -21,6 +22,9 @@ from bagel_world.world.replay import replay as replay_in
 
 if TYPE_CHECKING:
     from bagel_world.world.protocol import World
+
+GUESSED = "nano"
+"""The checkpoint that is tried where an episode names none."""
 
 DIFFERENT = 1
 """Exit code where a frame, or a thought, came out differently."""
@@ -47,6 +51,11 @@ def replay(
     recorded = load_episode(episode)
     provenance = provenance_of(recorded)
     world = _load_world(checkpoint, provenance, device)
+    if checkpoint is None and provenance.checkpoint is None and world.provenance["weights"] != provenance.world.get("weights"):
+        raise ConfigError(
+            f"The episode does not say by which name its weights were loaded, and {GUESSED!r} has others. "
+            "Name them with --checkpoint."
+        )
     replayed = replay_in(world, recorded)
     found = list(differences(recorded.frames, replayed.frames))
     thoughts_differ = replayed.thoughts is not None and replayed.thoughts != recorded.thoughts
@@ -69,7 +78,7 @@ def replay(
 def _load_world(checkpoint: str | None, provenance: Provenance, device: str) -> World:
     """The world with the recorded sampler, context policy and precision."""
     recorded: dict[str, Any] = dict(provenance.world)
-    name = checkpoint or provenance.checkpoint or (FAKE_CHECKPOINT if recorded.get("world") == "fake" else "nano")
+    name = checkpoint or provenance.checkpoint or (FAKE_CHECKPOINT if recorded.get("world") == "fake" else GUESSED)
     if name == FAKE_CHECKPOINT:
         settings: dict[str, Any] = {key: recorded[key] for key in ("seed", "max_frames", "frame_size") if key in recorded}
         return FakeWorld(**settings)

@@ -43,4 +43,5 @@ def rollout(
     imagined = imagine_rollout(cast("World", world), world.observe(first), chosen, seed=seed)
     save_episode(out, named(imagined, checkpoint))
     save_movie(out / "walk.gif", imagined.frames)
-    Console().print(f"{len(imagined)} imagined steps in {out}, to look at: {out / 'walk.gif'}")
+    said = f"{len(imagined)} imagined steps in {out}, to look at: {out / 'walk.gif'}"
+    Console(soft_wrap=True).print(said, markup=False, highlight=False)

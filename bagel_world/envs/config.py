@@ -40,7 +40,7 @@ class EnvConfig(BaseModel):
 
         Raises:
             UnknownSettingError: an unknown setting.
-            ConfigError: one of a wrong type or range.
+            ConfigError: one of a wrong type or range, or one that does nothing without another.
         """
         for name in settings:
             if name not in cls.model_fields:
@@ -49,7 +49,7 @@ class EnvConfig(BaseModel):
                     f"{nearest(name, cls.model_fields)}"
                 )
         try:
-            return cls(**settings)
+            config = cls(**settings)
         except ValidationError as error:
             first = error.errors()[0]
             name = first["loc"][0]
@@ -58,3 +58,6 @@ class EnvConfig(BaseModel):
                 f"The environment setting {name!r} does not fit: {first['msg']}, got {first['input']!r:.80}. "
                 f"It means: {field.description} The default is {field.default!r}."
             ) from error
+        if config.consistency_redraws and not config.consistency:
+            raise ConfigError("consistency_redraws draws again what the self-check refuses. Set consistency=True with it.")
+        return config

@@ -139,6 +139,11 @@ def session_from_state(world: World, state: Mapping[str, Any]) -> Session:
 def _check_origin(world: World, state: Mapping[str, Any]) -> None:
     if not isinstance(state, Mapping):
         raise StateError(f"Expected a state from get_state (a mapping) or its bytes, got {type(state).__name__}.")
+    if "states" in state:
+        raise StateError(
+            "Expected the state of one walk, got that of a vector environment. Restore all of its walks together, or take one: "
+            "state['states'][0]."
+        )
     # By what they look like, as anything may stand here: arrays do not compare to a truth value.
     version, belongs, size = (repr(state.get(name)) for name in ("version", "weights", "frame_size"))
     if version != repr(STATE_VERSION):

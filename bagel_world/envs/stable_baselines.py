@@ -43,7 +43,16 @@ class WorldVecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> Any:
-        """Begin an episode everywhere, with the seeds and options that were set before, if any."""
+        """Begin an episode everywhere, with the seeds and options that were set before, if any.
+
+        Raises:
+            ConfigError: other options for some walks than for others.
+        """
+        if any(each != self._options[0] for each in self._options):
+            raise ConfigError(
+                "The walks begin together, with the same options: expected equal ones, got several. "
+                "Reset the WorldVectorEnv with a reset_mask where walks are to begin differently."
+            )
         seeded = any(seed is not None for seed in self._seeds)
         observations, infos = self._listed.reset(seed=self._seeds if seeded else None, options=self._options[0] or None)  # type: ignore[arg-type]
         self.reset_infos = list(infos)
@@ -87,15 +96,22 @@ class WorldVecEnv(VecEnv):
         Raises:
             ConfigError: of some walks only.
         """
-        if len(list(self._get_indices(indices))) != self.num_envs:
-            raise ConfigError("The walks share one environment: an attribute is set for all of them. Leave indices out.")
+        self._check_all(indices, "an attribute is set for")
         setattr(self.env, attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """What a method of the environment returns, once per walk that is meant."""
-        places = list(self._get_indices(indices))
+        """What a method of the environment returns, once per walk.
+
+        Raises:
+            ConfigError: of some walks only.
+        """
+        self._check_all(indices, "a method is called for")
         result = getattr(self.env, method_name)(*method_args, **method_kwargs)
-        return [result for _ in places]
+        return [result] * self.num_envs
+
+    def _check_all(self, indices: Any, what: str) -> None:
+        if len(list(self._get_indices(indices))) != self.num_envs:
+            raise ConfigError(f"The walks share one environment: {what} all of them. Leave indices out.")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """No walk is wrapped."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bagel_world.actions import action_from_id, action_from_text
-from bagel_world.errors import ConfigError, nearest
+from bagel_world.envs.spaces import as_list
+from bagel_world.errors import ActionError, ConfigError, nearest
 from bagel_world.images import fit_image
 from bagel_world.types import Episode, Frame
 from bagel_world.world.protocol import Context, World
@@ -61,25 +62,26 @@ def read_options(options: Mapping[str, Any] | None, defaults: Mapping[str, Any],
         world: gives the frame size and the action words.
 
     Raises:
-        ConfigError: an unknown option, two beginnings at once, or a malformed one.
+        ConfigError: an unknown option, two beginnings at once, something beside a state, or a malformed one.
         ImageError: an image that cannot be read.
         ActionError: an action of the history, or a goal in words, that cannot be read.
     """
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-    _check_names(given)
+    _check_names(options or {})
     _check_names(defaults)
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    _check_beginnings(given)
+    _check_beginnings(defaults)
     if any(name in given for name in _BEGINNINGS):
         defaults = {name: value for name, value in defaults.items() if name not in _BEGINNINGS}
-    if "state" in given:
-        if len(given) > 1:
-            raise ConfigError(f"A state brings everything with it, got also {sorted(set(given) - {'state'})}. Pass it alone.")
-        return Start(state=given["state"])
-    merged = {**defaults, **given}
+    merged = given if "state" in given else {**defaults, **given}
+    if "state" in merged:
+        if len(merged) > 1:
+            raise ConfigError(f"A state brings everything with it, got also {sorted(set(merged) - {'state'})}. Pass it alone.")
+        return Start(state=merged["state"])
     return Start(
         history=_read_history(merged, world),
         goal=_read_goal(merged, world.frame_size),
         prompt=_read_prompt(merged.get("prompt")),
-        state=merged.get("state"),
     )
 
 
@@ -110,6 +112,9 @@ def _check_names(options: Mapping[str, Any]) -> None:
     for name in options:
         if name not in RESET_OPTIONS:
             raise ConfigError(f"There is no reset option {name!r}. {nearest(str(name), RESET_OPTIONS)}")
+
+
+def _check_beginnings(options: Mapping[str, Any]) -> None:
     beginnings = [name for name in _BEGINNINGS if name in options]
     if len(beginnings) > 1:
         raise ConfigError(f"An episode begins with one of {', '.join(_BEGINNINGS)}, got {' and '.join(beginnings)}. Keep one.")
@@ -117,6 +122,9 @@ def _check_names(options: Mapping[str, Any]) -> None:
 
 def _read_goal(options: Mapping[str, Any], size: tuple[int, int]) -> Goal:
     image, text = options.get("goal_image"), options.get("goal_text")
+    if text is not None and not (isinstance(text, str) and text.strip()):
+        got = "an empty text" if isinstance(text, str) else repr(text)[:80]
+        raise ActionError(f"Expected goal_text as words, such as 'stand in front of the duck', got {got}.")
     return Goal(
         image=None if image is None else fit_image(image, size), text=None if text is None else action_from_text(text).text
     )
@@ -144,7 +152,9 @@ def _read_history(options: Mapping[str, Any], world: World) -> History | None:
         history = {"frames": history.frames, "actions": [action.text for action in history.actions]}
     if not isinstance(history, Mapping) or set(history) != {"frames", "actions"}:
         raise ConfigError(f"Expected history as {{'frames': [...], 'actions': [...]}} or an Episode, got {history!r:.80}.")
-    frames, actions = list(history["frames"]), list(history["actions"])
+    frames, actions = (as_list(history[name]) for name in ("frames", "actions"))
+    if frames is None or actions is None:
+        raise ConfigError(f"Expected lists of frames and actions in a history, got {history!r:.80}.")
     if not frames or len(actions) != len(frames) - 1:
         raise ConfigError(f"Expected n + 1 frames and n actions in a history, got {len(frames)} frames, {len(actions)} actions.")
     words = tuple(_word_of(action, world.action_words) for action in actions)

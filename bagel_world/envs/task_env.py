@@ -16,6 +16,9 @@ class TaskEnv(WorldEnv):
         checkpoint: a shipped name, a folder, a hub id, or "fake"; None takes that of the class.
         device, dtype, sampling, context: as in `load_world`.
         **settings: arguments of `WorldEnv`.
+
+    Attributes:
+        checkpoint: the name by which the weights were loaded.
     """
 
     task: ClassVar[str]
@@ -34,7 +37,8 @@ class TaskEnv(WorldEnv):
         **settings: Any,
     ) -> None:
         loading = {"device": device, "dtype": dtype, "sampling": sampling, "context": context}
-        super().__init__(load_world(self.task, checkpoint or self.shipped, **loading), **settings)
+        self.checkpoint = checkpoint or self.shipped
+        super().__init__(load_world(self.task, self.checkpoint, **loading), **settings)
 
     @classmethod
     def vector(

@@ -37,9 +37,10 @@ def read_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int 
         return [None] * count
     if isinstance(seed, (int, np.integer)):
         return [int(seed) + place for place in range(count)]
-    if len(seed) != count:
-        raise ConfigError(f"Expected one seed per sub-environment ({count}), got {len(seed)}.")
-    return list(seed)
+    seeds = as_list(seed)
+    if seeds is None or len(seeds) != count:
+        raise ConfigError(f"Expected a whole number as seed, or one per sub-environment ({count}), got {seed!r:.80}.")
+    return seeds
 
 
 def read_mask(mask: Any, count: int) -> npt.NDArray[np.bool_]:

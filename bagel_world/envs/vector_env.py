@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -35,6 +35,14 @@ from bagel_world.world.scoring import Goal, Scorer
 
 Flags = npt.NDArray[np.bool_]
 Rewards = npt.NDArray[np.float64]
+
+
+class Beginning(NamedTuple):
+    """A walk that may begin: its session, the generator of its noise, and what seeded that."""
+
+    session: Session
+    generator: np.random.Generator
+    seed: int
 
 
 class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
@@ -84,6 +92,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._sessions: list[Session | None] = [None] * num_envs
         self._generators: list[np.random.Generator | None] = [None] * num_envs
+        self._seeds = [-1] * num_envs
 
     @property
     def world(self) -> World:
@@ -94,6 +103,11 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
     def action_words(self) -> tuple[str, ...]:
         """The words of the discrete actions; the id is the place in the tuple."""
         return self.dynamics.action_words
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  (one per sub-environment, as in SyncVectorEnv)
+        """The seed of every sub-environment's generator; -1 where there was no reset yet."""
+        return tuple(self._seeds)
 
     def reset(  # type: ignore[override]  (a seed per sub-environment is allowed, as in SyncVectorEnv)
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
@@ -112,9 +126,10 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
         rest = dict(options or {})
         mask = read_mask(rest.pop("reset_mask", None), self.num_envs)
         begun = self._begin({place: seeds[place] for place in np.flatnonzero(mask).tolist()}, self.dynamics.read_start(rest))
+        self._keep(begun)
         infos: dict[str, Any] = {}
-        for place, info in begun.items():
-            infos = self._add_info(infos, info, place)
+        for place, beginning in begun.items():
+            infos = self._add_info(infos, self.dynamics.info(beginning.session), place)
         frames = self._frames()
         self._renderer.announce(frames, "")
         return np.stack(frames), infos
@@ -133,11 +148,14 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
         sessions = [self._session(place) for place in range(self.num_envs)]
         over = [self.autoreset_mode is AutoresetMode.NEXT_STEP and session.over for session in sessions]
         moving = [place for place in range(self.num_envs) if not over[place]]
-        steps: dict[int, Transition] = {}
         advanced = self.dynamics.advance([sessions[place] for place in moving], [actions[place] for place in moving])
-        for place, (session, transition) in zip(moving, advanced, strict=True):
-            self._sessions[place], steps[place] = session, transition
-        infos = self._close(steps)
+        steps = {place: transition for place, (_, transition) in zip(moving, advanced, strict=True)}
+        begun = self._begin_again(steps)
+        # From here on nothing can fail: either all walks have moved, or none.
+        for place, (session, _) in zip(moving, advanced, strict=True):
+            self._sessions[place] = session
+        self._keep(begun)
+        infos = self._infos(steps, begun)
         frames = self._frames()
         self._renderer.announce(frames, "")
         return (
@@ -206,9 +224,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
         restored: list[tuple[Session, np.random.Generator]] = []
         for each, seed in zip(states, seeds, strict=True):
             generator = np.random.default_rng(0)  # its words come from the state
-            session = self.dynamics.restore(each, generator)
-            if session.over and self.autoreset_mode is AutoresetMode.SAME_STEP:
-                raise StateError("This walk is over; with autoreset_mode 'SameStep' none ever stands at its end. Reset instead.")
+            session = self._checked(self.dynamics.restore(each, generator))
             restored.append((session if seed is None else session.reseeded(seed), generator))
         for each, (session, generator) in zip(places, restored, strict=True):
             self._sessions[each], self._generators[each] = session, generator
@@ -223,35 +239,64 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
         """Close the window, if there is one; the world lives on."""
         self._renderer.close()
 
-    def _close(self, steps: Mapping[int, Transition]) -> dict[str, Any]:
-        """The infos of a step; begins the next episodes where the autoreset mode says so, all of them together."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> WorldVectorEnv:
+        """A second environment with its walks at the same places: weights and contexts are shared, never copied."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        memo[id(self)] = twin
+        twin.single_observation_space = self.dynamics.observation_space
+        twin.single_action_space = self.dynamics.action_space
+        twin.observation_space = batch_space(twin.single_observation_space, self.num_envs)
+        twin.action_space = batch_space(twin.single_action_space, self.num_envs)
+        twin._renderer = Renderer(self.render_mode)
+        twin._sessions, twin._seeds = list(self._sessions), list(self._seeds)
+        twin._generators = [None if each is None else copy_generator(each) for each in self._generators]
+        return twin
+
+    def _begin_again(self, steps: Mapping[int, Transition]) -> dict[int, Beginning]:
+        """The next episodes where the autoreset mode says so, all of them together."""
         again = [place for place in range(self.num_envs) if place not in steps]
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             again = [place for place, step in steps.items() if step.terminated or step.truncated]
-        begun = self._begin(dict.fromkeys(again), self.dynamics.read_start(None)) if again else {}
+        return self._begin(dict.fromkeys(again), self.dynamics.read_start(None)) if again else {}
+
+    def _infos(self, steps: Mapping[int, Transition], begun: Mapping[int, Beginning]) -> dict[str, Any]:
+        """The infos of a step."""
         infos: dict[str, Any] = {}
         for place in range(self.num_envs):
             if place in begun and place in steps:
                 final = {"final_obs": steps[place].frame, "final_info": dict(steps[place].info)}
                 infos = self._add_info(infos, final, place)
-            infos = self._add_info(infos, begun[place] if place in begun else dict(steps[place].info), place)
+            info = self.dynamics.info(begun[place].session) if place in begun else dict(steps[place].info)
+            infos = self._add_info(infos, info, place)
         return infos
 
-    def _begin(self, seeds: Mapping[int, int | None], start: Start) -> dict[int, dict[str, Any]]:
-        """Begin an episode at each of these places; their infos."""
+    def _begin(self, seeds: Mapping[int, int | None], start: Start) -> dict[int, Beginning]:
+        """An episode for each of these places, none of them under way yet."""
         generators: dict[int, np.random.Generator] = {}
+        numbers: dict[int, int] = {}
         for place, seed in seeds.items():
             known = self._generators[place]
             # On generators of their own, so that episodes that cannot begin leave no trace.
-            generators[place] = copy_generator(known) if seed is None and known is not None else seeding.np_random(seed)[0]
+            if seed is None and known is not None:
+                generators[place], numbers[place] = copy_generator(known), self._seeds[place]
+            else:
+                generators[place], numbers[place] = seeding.np_random(seed)
         begun: dict[int, Session] = {}
         for seeded in (True, False):
             places = [place for place, seed in seeds.items() if (seed is not None) == seeded]
             sessions = self.dynamics.begin(start, [generators[place] for place in places], seeded=seeded)
-            begun.update(zip(places, sessions, strict=True))
-        for place in seeds:
-            self._sessions[place], self._generators[place] = begun[place], generators[place]
-        return {place: self.dynamics.info(begun[place]) for place in seeds}
+            begun.update(zip(places, map(self._checked, sessions), strict=True))
+        return {place: Beginning(begun[place], generators[place], numbers[place]) for place in seeds}
+
+    def _keep(self, begun: Mapping[int, Beginning]) -> None:
+        for place, each in begun.items():
+            self._sessions[place], self._generators[place], self._seeds[place] = each
+
+    def _checked(self, session: Session) -> Session:
+        if session.over and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            raise StateError("This walk is over; with autoreset_mode 'SameStep' none ever stands at its end. Reset instead.")
+        return session
 
     def _save(self, place: int) -> dict[str, Any]:
         session, generator = self._session(place), self._generators[place]

@@ -13,6 +13,7 @@ from bagel_world.errors import StateError
 VECTOR_STATE_VERSION = 1
 
 _KIND = "vector"
+_HEAD = ("kind", "version", "autoreset_mode")
 
 
 def join_states(states: Sequence[Mapping[str, Any]], mode: AutoresetMode) -> dict[str, Any]:
@@ -38,18 +39,18 @@ def split_state(state: Any, count: int, mode: AutoresetMode) -> list[Mapping[str
     """
     if isinstance(state, (bytes, bytearray, memoryview)):
         state = state_from_bytes(bytes(state))
-    if not isinstance(state, Mapping) or state.get("kind") != _KIND:
+    # By what they look like, as anything may stand here: arrays do not compare to a truth value.
+    kind, version, saved = (repr(state.get(name)) if isinstance(state, Mapping) else "" for name in _HEAD)
+    if kind != repr(_KIND):
         raise StateError(
             f"Expected the state of a vector environment, got {_describe(state)}. "
             f"The state of a single walk goes to one place: set_state(state, place=0)."
         )
-    if state.get("version") != VECTOR_STATE_VERSION:
+    if version != repr(VECTOR_STATE_VERSION):
+        raise StateError(f"Expected a vector state of version {VECTOR_STATE_VERSION}, got {version:.80}. Save it again.")
+    if saved != repr(mode.value):
         raise StateError(
-            f"Expected a vector state of version {VECTOR_STATE_VERSION}, got {state.get('version')!r}. Save it again."
-        )
-    if state.get("autoreset_mode") != mode.value:
-        raise StateError(
-            f"This state was saved with autoreset_mode={state.get('autoreset_mode')!r}, this environment has {mode.value!r}. "
+            f"This state was saved with autoreset_mode={saved:.80}, this environment has {mode.value!r}. "
             f"Make it with that mode, or hand over walk by walk: set_state(state['states'][0], place=0)."
         )
     states = state.get("states")

@@ -18,6 +18,7 @@ _logger = logging.getLogger(__name__)
 
 _WINDOW_SIDE = 512
 _MAX_COLUMNS = 64
+_UNSEEN = ("offscreen", "dummy")
 
 
 class Viewer(Protocol):
@@ -98,12 +99,28 @@ class TerminalViewer:
         self._lines = 0
 
 
+def import_pygame() -> Any:
+    """Pygame with its display open.
+
+    Raises:
+        ImportError: it is not installed.
+        RuntimeError: no window can be opened here.
+    """
+    pygame: Any = importlib.import_module("pygame")
+    pygame.display.init()
+    driver = pygame.display.get_driver()
+    # Where the display does not answer, pygame draws where nobody can see it. Who asks for that by name is given it.
+    if driver in _UNSEEN and driver not in os.environ.get("SDL_VIDEODRIVER", "").split(","):
+        pygame.display.quit()
+        raise RuntimeError(f"the display {os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')} does not answer")
+    return pygame
+
+
 class PygameViewer:
     """A pygame window."""
 
     def __init__(self) -> None:
-        self._pygame: Any = importlib.import_module("pygame")
-        self._pygame.display.init()
+        self._pygame = import_pygame()
         self._window: Any = None
 
     def show(self, frame: Frame, caption: str) -> None:

@@ -217,7 +217,7 @@ def _open(path: Path) -> pq.ParquetFile:
 def _read(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> dict[str, Any]:
     try:
         return file.read_row_group(group, columns=columns).to_pylist()[0]
-    except (pa.ArrowException, OSError, IndexError) as error:
+    except (pa.ArrowException, OSError, IndexError, ValueError) as error:  # text that is no longer UTF-8 is a ValueError
         raise _damaged(path, error) from error
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bagel_world.actions import ROTATE_WORDS
 from bagel_world.errors import CapabilityError, ConfigError, MissingExtraError, SimulatorError
 from bagel_world.evaluation.futures import FUTURES, future_strips, gap_row, imagine_futures, is_free_ahead, probe_rows, stay_rows
-from bagel_world.evaluation.kinds import FootageKind, kind_of_episode, moving_parts
+from bagel_world.evaluation.kinds import FootageKind, OtherFootage, kind_of_episode, moving_parts
 from bagel_world.evaluation.loops import (
     FORWARD,
     FULL_TURN,
@@ -89,15 +89,15 @@ def measure_control(
         track: shows progress.
 
     Raises:
-        CapabilityError: the world lacks the action words of the footage.
-        ConfigError: the footage has another frame size, or too little of it.
+        CapabilityError: the world lacks the action words by which such footage is measured.
+        ConfigError: the footage has another frame size, too little of it, or no action that the world knows.
     """
     kind = kind_of_episode(episodes[0]) if kind is None else kind
-    missing = [word for word in kind.words if word not in subject.words]
-    if missing:
-        raise CapabilityError(f"This footage shows actions that checkpoint {subject.name!r} was not taught: {missing}.")
-    subject.check_footage(episodes[0].frames)
+    check_control(subject, episodes, kind)
     windows = draw_windows(episodes, n=config.n, context=config.context, horizon=1, seed=seed_for(config.seed, FUTURES))
+    windows = [window for window in windows if window.asked[0].text in subject.words]
+    if not windows:
+        raise ConfigError(f"Expected footage with some of the actions {list(subject.words)}, found none of them.")
     found = _Found()
     if kind.name == "drops":
         _measure_waits(subject, windows, kind, config, track, found)
@@ -112,6 +112,24 @@ def measure_control(
         _measure_yaws(subject, episodes, config, track, found)
     _measure_loops(subject, episodes, kind, probe, config, track, found)
     return found.findings()
+
+
+def check_control(subject: Subject, episodes: Sequence[Episode], kind: FootageKind) -> None:
+    """Whether control can be measured here, before anything is trained for it.
+
+    Raises:
+        CapabilityError: the world lacks the action words by which such footage is measured.
+        ConfigError: the footage has another frame size.
+    """
+    missing = [word for word in kind.words if word not in subject.words]
+    if missing and isinstance(kind, OtherFootage):
+        raise CapabilityError(
+            f"This footage is from elsewhere and would be measured as that of houses, by their actions, of which checkpoint "
+            f"{subject.name!r} was not taught {missing}. `bagel-world eval open-loop` measures footage with any actions."
+        )
+    if missing:
+        raise CapabilityError(f"This footage shows actions that checkpoint {subject.name!r} was not taught: {missing}.")
+    subject.check_footage(episodes[0].frames)
 
 
 def _measure_waits(

@@ -17,9 +17,10 @@ from bagel_world.evaluation.compared import COPY_LAST, LEAST_REGION, Compared, M
 from bagel_world.evaluation.linear_motion import move_on
 from bagel_world.evaluation.report import Row
 from bagel_world.evaluation.scenes import DropScenes, Owners, Scenes, TableScenes
+from bagel_world.evaluation.turned import turn_view
 from bagel_world.evaluation.windows import Window
 from bagel_world.sims.drops import Drops
-from bagel_world.sims.house import House
+from bagel_world.sims.house import FIELD_OF_VIEW, TURN_STEP, House
 from bagel_world.sims.naming import public_name
 from bagel_world.sims.turntable import Turntable
 from bagel_world.types import Episode, Frame
@@ -29,7 +30,12 @@ MOVING_LEVELS = 8
 
 LINEAR = "linear motion"
 
+WARPED = "warped last frame"
+
 STAY = "Stay"
+
+_TURNED = {"Look left": TURN_STEP, "Look right": -TURN_STEP}
+_FURTHEST = 179.0  # degrees: beyond, nothing of a picture is left, and its edges stand for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,7 @@ class HouseFootage(FootageKind):
     """Walks through houses."""
 
     name, task, words = "house", "navigate", NAVIGATE_WORDS
+    rivals = (COPY_LAST, WARPED)
     shown_first = "new-view turns"
 
     def samples(self, windows: Sequence[Window], words: tuple[str, ...]) -> dict[str, Mask]:
@@ -96,14 +103,23 @@ class HouseFootage(FootageKind):
         said = _said(windows)
         samples = _all_and_changed(windows)
         samples |= {word: said == word for word in sorted(set(said.tolist()), key=_place_in(words))}
-        turned = np.isin(said, ("Look left", "Look right"))
+        turned = np.isin(said, tuple(_TURNED))
         return {**samples, self.shown_first: turned & _new_views(windows)}
+
+    def study(self, windows: Sequence[Window]) -> Studied:
+        """The last given frame, turned as far as the actions turn."""
+        return Studied(baselines={WARPED: np.stack([warp_on(window) for window in windows])})
 
 
 class OtherFootage(HouseFootage):
-    """Footage from elsewhere: measured as that of houses."""
+    """Footage from elsewhere: measured as that of houses, but for what only their camera is known to do."""
 
     task = None
+    rivals = (COPY_LAST,)
+
+    def study(self, windows: Sequence[Window]) -> Studied:
+        """Nothing is known."""
+        return Studied()
 
 
 class TableFootage(FootageKind):
@@ -179,6 +195,13 @@ class DropFootage(FootageKind):
             distances = np.linalg.norm(centers[1] - centers[0], axis=1)[: moved.shape[1]]
             moved[place, : len(distances)] = distances
         yield from position_rows(compared, studied.owners[:, 0], moved)
+
+
+def warp_on(window: Window) -> Frame:
+    """The last given frame of a walk, turned by the asked turns so far; uint8, shape (steps, height, width, 3)."""
+    turns = np.cumsum([_TURNED.get(action.text, 0.0) for action in window.asked])
+    aside = ((turns + 180.0) % 360.0 - 180.0).clip(-_FURTHEST, _FURTHEST)
+    return np.stack([turn_view(window.seen[-1], each, field_of_view=FIELD_OF_VIEW) for each in aside.tolist()])
 
 
 def go_on(window: Window, owners: Owners) -> Frame:

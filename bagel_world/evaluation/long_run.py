@@ -76,6 +76,7 @@ class LongRun:
         info: of its last step.
         frames: of the walks in a batch, uint8 (walks, steps + 1, height, width, 3); the first one is a start.
         real: frames of the starting episodes, uint8 (n, height, width, 3): what the pictures should look like.
+        episodes: the number of the episode that each of them is from, shape (n,).
         beside: what the simulator shows on the same walks, shaped like `frames`; None where it cannot be asked.
     """
 
@@ -85,6 +86,7 @@ class LongRun:
     info: Mapping[str, Any]
     frames: Frame
     real: Frame
+    episodes: npt.NDArray[np.int64]
     beside: Frame | None = None
 
     @property
@@ -118,7 +120,7 @@ class LongRun:
         begin, real = picture_figures(self.frames[:, 0]), picture_figures(self.real)
         walks = np.arange(self.config.walks)
         for name, values in real.items():
-            yield make_row(name, "real frames", len(values), mean_interval(values))
+            yield make_row(name, "real frames", len(values), mean_interval(values, groups=self.episodes))
             yield make_row(name, "first frames", len(walks), mean_interval(begin[name]))
         for step in self.config.marks:
             yield from self._block_rows(self.frames, step, "")
@@ -140,6 +142,8 @@ class LongRun:
             means = last[name].mean(axis=1)
             reference = np.full(len(means), real[name].mean()) if along is None else along[name].mean(axis=1)
             words = f"around step {step} over real {'frames' if along is None else 'walks'}"
+            if not reference.any():
+                continue  # of gray frames, say, which have no saturation to compare with
             yield make_row(f"{name}_ratio", words, len(means), ratio_interval(means, reference))
 
     def verdicts(self) -> tuple[str, ...]:
@@ -187,8 +191,8 @@ class LongRun:
             references, whose = [picture_figures(self.beside[:, step]) for step in steps], "walks"
 
         def curve(name: str) -> Curve:
-            ratios = [float(each[name].mean() / other[name].mean()) for each, other in zip(figures, references, strict=True)]
-            return Curve(x=steps, y=ratios)
+            means = [(each[name].mean(), other[name].mean()) for each, other in zip(figures, references, strict=True)]
+            return Curve(x=steps, y=[float(mine / real) if real else np.nan for mine, real in means])
 
         merits, colors = {name: name for name in _MERITS}, {channel: f"mean_{channel}" for channel in CHANNELS}
         for title, names in ((f"over real {whose}", merits), (f"mean of a channel over real {whose}", colors)):
@@ -266,6 +270,7 @@ def measure_long_run(
         info=info,
         frames=np.stack(frames, axis=1),
         real=np.concatenate([episode.frames for episode in starts]),
+        episodes=np.repeat(np.arange(len(starts)), [len(episode.frames) for episode in starts]),
         beside=beside,
     )
 

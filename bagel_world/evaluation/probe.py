@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.evaluation.subject import Track, untracked
+from bagel_world.files import replace_text
 from bagel_world.images import to_pixels
 from bagel_world.types import Episode, Frame
 
@@ -219,8 +220,9 @@ def save_probe(folder: str | Path, probe: ActionProbe, settings: ProbeSettings) 
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / SETTINGS_FILE).unlink(missing_ok=True)  # they speak of other weights until the new ones are there
         save_file(probe.state_dict(), str(folder / WEIGHTS_FILE))
-        (folder / SETTINGS_FILE).write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        replace_text(folder / SETTINGS_FILE, settings.model_dump_json(indent=2) + "\n")
     except (OSError, SafetensorError) as error:
         raise RecordingError(f"Could not write the action probe to {folder}: {error}. Choose another folder.") from error
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bagel_world.actions import NAVIGATE_WORDS
-from bagel_world.errors import MissingExtraError, SimulatorError
+from bagel_world.errors import ConfigError, MissingExtraError, SimulatorError
+from bagel_world.evaluation.scenes import OTHER_SHARE, share_of_others
 from bagel_world.sims.house import House
 from bagel_world.sims.naming import public_name
 from bagel_world.types import Episode, Frame
@@ -25,16 +26,19 @@ def real_walks(starts: Sequence[Episode], first: Frame, words: npt.NDArray[np.st
 
     Returns:
         uint8, shape (walks, steps + 1, height, width, 3); None where a first frame is in no episode that tells its house and its
-        pose, for words that houses do not know, and where the simulator is not installed or cannot draw.
+        pose, for words that houses do not know, where the simulator is not installed or cannot draw, and where it now
+        draws another house than was recorded.
     """
     found = [_begin(starts, frame) for frame in first]
     begins = [each for each in found if each is not None]
     if len(begins) < len(found) or not np.isin(words, NAVIGATE_WORDS).all():
         return None
     try:
-        return _walks(begins, (first.shape[1], first.shape[2]), words)
-    except (MissingExtraError, SimulatorError):
+        found_again = _walks(begins, (first.shape[1], first.shape[2]), words)
+    except (MissingExtraError, SimulatorError, ConfigError):  # not installed; cannot draw; no such pose in the house of today
         return None
+    pairs = zip(found_again[:, 0], first, strict=True)
+    return found_again if all(share_of_others(*pair) <= OTHER_SHARE for pair in pairs) else None
 
 
 def _begin(starts: Sequence[Episode], frame: Frame) -> tuple[Episode, int] | None:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bagel_world.errors import RecordingError
 from bagel_world.evaluation.metrics import Interval
+from bagel_world.files import replace_text
 
 
 class Row(BaseModel):
@@ -82,8 +83,7 @@ def write_report(report: Report, path: str | Path) -> Path:
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report.model_dump(mode="json"), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        replace_text(path, json.dumps(report.model_dump(mode="json"), indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise RecordingError(f"Could not write the report to {path}: {error}. Choose another place with --json.") from error
     return path

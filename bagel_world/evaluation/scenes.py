@@ -16,7 +16,10 @@ from bagel_world.types import Frame
 Owners = npt.NDArray[np.int32]
 """Which body each pixel shows, shape (frames, height, width), by its number in the scene; -1 is none of them."""
 
-_OTHER_LEVELS, _OTHER_SHARE = 8, 0.02
+OTHER_SHARE = 0.02
+"""A picture in which a larger share of pixels differs is one of another scene."""
+
+_OTHER_LEVELS = 8
 
 
 class Scenes(Protocol):
@@ -126,11 +129,16 @@ def _poses(window: Window) -> npt.NDArray[np.float64]:
     return window.poses
 
 
+def share_of_others(drawn: Frame, recorded: Frame) -> float:
+    """The share of pixels that differ by more than renderers do."""
+    return float((np.abs(drawn.astype(np.int16) - recorded.astype(np.int16)).max(axis=-1) > _OTHER_LEVELS).mean())
+
+
 def _require_same(drawn: Frame, recorded: Frame, window: Window) -> None:
     """Another renderer may differ a little; another scene must not pass for this one."""
-    other = np.abs(drawn.astype(np.int16) - recorded.astype(np.int16)).max(axis=-1) > _OTHER_LEVELS
-    if other.mean() > _OTHER_SHARE:
+    other = share_of_others(drawn, recorded)
+    if other > OTHER_SHARE:
         raise SimulatorError(
-            f"Episode {window.metadata.get('episode_id')} looks different when its scene is built again: {other.mean():.0%} of "
+            f"Episode {window.metadata.get('episode_id')} looks different when its scene is built again: {other:.0%} of "
             "the pixels differ. It was recorded with another version of the simulator; record it again to measure inside regions."
         )

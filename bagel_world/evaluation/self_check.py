@@ -46,12 +46,17 @@ def measure_self_check(
         config: what to measure.
         track: shows progress.
 
+    Returns:
+        Rows; none where the footage shows no action that the world knows.
+
     Raises:
         ConfigError: the footage has another frame size, or too little of it.
     """
     subject.check_footage(episodes[0].frames)
     windows = draw_windows(episodes, n=config.n, context=config.context, horizon=1, seed=seed_for(config.seed, _WINDOWS))
     windows = [window for window in windows if window.asked[0].text in subject.words]
+    if not windows:
+        return ()
     done = np.array([subject.words.index(window.asked[0].text) for window in windows], np.int64)
     chances = {"real": [], "imagined": []}
     for places in track(batches(len(windows), config.batch), "self-check"):

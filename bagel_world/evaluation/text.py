@@ -105,7 +105,7 @@ def measure_text(subject: Subject, samples: Iterable[Sample], config: TextConfig
         rows += thought_rows(thoughts, write_all(subject, thoughts, config, think=True, track=track), subject.words)
     if judgments:
         rows += judge_rows(judgments, judge_all(subject, judgments, config, track))
-    thin = {kind: len(each) for kind, each in kinds.items() if len(each) < ENOUGH}
+    thin = {kind: len(each) for kind, each in kinds.items() if len(each) < ENOUGH and kind in (*QUESTIONS, THOUGHT, JUDGE)}
     if thin:
         listed = ", ".join(f"{kind} {n}" for kind, n in thin.items())
         notes.append(f"Fewer than {ENOUGH} exercises: {listed}. Their intervals are wide; record more footage.")
@@ -150,14 +150,15 @@ def question_rows(asked: Sequence[Asked], said: Sequence[Said]) -> list[Row]:
     """Exact matches: all, by kind, and beside each kind what the most frequent answer would reach."""
     hits = np.array([_same(each.truth, answer.words) for each, answer in zip(asked, said, strict=True)], dtype=np.float64)
     groups = np.array([each.group for each in asked])
-    rows = [make_row("exact_match", "all questions", len(hits), mean_interval(hits, groups=groups))]
+    rows: list[Row] = []
+    majority = np.zeros(len(hits))
     for kind, words in QUESTIONS_IN_WORDS.items():
         chosen = np.array([each.kind == kind for each in asked])
         if not chosen.any():
             continue
-        truths = [each.truth for each in asked if each.kind == kind]
-        rows += _beside(words, "exact_match", hits[chosen], _majority(truths), groups[chosen])
-    return rows
+        majority[chosen] = _majority([each.truth for each in asked if each.kind == kind])
+        rows += _beside(words, "exact_match", hits[chosen], majority[chosen], groups[chosen])
+    return [*_beside("all questions", "exact_match", hits, majority, groups), *rows]
 
 
 def thought_rows(asked: Sequence[Asked], said: Sequence[Said], words: Sequence[str]) -> list[Row]:

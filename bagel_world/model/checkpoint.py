@@ -119,7 +119,9 @@ class Checkpoint:
             CheckpointError: this checkpoint is in no folder.
         """
         if self.folder is None:
-            raise CheckpointError("Weights that are in no folder cannot be named. Save the checkpoint first, and load it from there.")
+            raise CheckpointError(
+                "Weights that are in no folder have no fingerprint. Save the checkpoint, and load it from there."
+            )
         digest = hashlib.sha256()
         for name in (WEIGHTS_FILE, VAE_FILE):
             with (self.folder / name).open("rb") as file:

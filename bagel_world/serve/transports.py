@@ -21,6 +21,9 @@ PATH = "/mcp"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 """Names by which a server on this machine may be called."""
 
+EVERYWHERE = ("0.0.0.0", "::", "")
+"""Addresses that stand for all of a machine's own."""
+
 
 async def serve_stdio(server: WorldServer) -> None:
     """Serve the one client at the other end of this process's standard streams, until it leaves."""

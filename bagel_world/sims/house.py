@@ -24,6 +24,9 @@ FORWARD_STEP = 0.5
 TURN_STEP = 30.0
 """Degrees of one "Look left" or "Look right"."""
 
+FIELD_OF_VIEW = 60.0
+"""Height of the picture in degrees, MiniWorld's; the camera looks straight ahead from the axis that it turns around."""
+
 VISIBLE_SHARE = 0.004
 """An object counts as visible when it covers at least this share of the picture."""
 

@@ -7,7 +7,7 @@ so that the samples do not depend on the number of threads. What is on disk is r
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from bagel_world.video.extraction import Shot, Wanted, extract
 from bagel_world.video.interleaving import Captions, interleave
 from bagel_world.video.journal import SURVEYS, Outcome, open_journal, read_survey, write_journal
 from bagel_world.video.report import Report, make_report
-from bagel_world.video.sampling import sample_times
+from bagel_world.video.sampling import sample_times, words_of_clips
 from bagel_world.video.sidecar import Word
 from bagel_world.video.sources import Found, Source
 from bagel_world.video.surveying import Film, Silent, Surveyor, Watch, ahead
@@ -199,11 +199,15 @@ class Conversion:
                 self._commit(state)
         state.outcomes[film.key] = account.outcome(complete=account.done == len(wanted))
 
-    def _wanted(self, film: Film, survey: Survey, kept: Iterable[int], words: Sequence[Word], account: Account) -> list[Wanted]:
+    def _wanted(self, film: Film, survey: Survey, kept: Sequence[int], words: Sequence[Word], account: Account) -> list[Wanted]:
         """The samples of a film's clips, before anyone looked at their frames."""
         wanted = []
-        for clip in (survey.clips[place] for place in kept):
-            rows = sample_times(clip, self._config.frames, key=film.key, words=words)
+        told = words_of_clips(words, survey.clips, seconds=survey.seconds, longest=self._config.clips.max_seconds)
+        if self._config.frames.at_actions and not account.resumed:
+            account.samples["actions outside clips"] += len(words) - sum(len(told[place]) for place in kept)
+        for place in kept:
+            clip = survey.clips[place]
+            rows = sample_times(clip, self._config.frames, key=film.key, words=told[place])
             if not rows and not account.resumed:
                 account.samples["clips without actions" if self._config.frames.at_actions else "too few frames"] += 1
             wanted += [Wanted(box=clip.box, times=tuple(times)) for times in rows]

@@ -120,6 +120,7 @@ SAMPLE_FATES = (
     "images",
     "texts",
     "clips without actions",
+    "actions outside clips",
     "too few frames",
     "empty captions",
     "long captions",

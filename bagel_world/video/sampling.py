@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from bagel_world.video.sidecar import Word
 
 _LEAST = 2  # frames of a sample
 _TOUCH = 1e-3  # seconds between the end of an action and the begin of the next that still follow each other
+_NEXT = 1.5  # intervals between pictures: what comes so soon is the next picture
 
 
 def sample_times(clip: Clip, config: FrameConfig, *, key: str, words: Sequence[Word] = ()) -> list[list[float]]:
@@ -26,11 +28,11 @@ def sample_times(clip: Clip, config: FrameConfig, *, key: str, words: Sequence[W
         clip: where to take them.
         config: how.
         key: names the film; with the seed and the clip's time it decides what is drawn.
-        words: the film's actions; needed for `at_actions`.
+        words: the actions that begin in the clip; needed for `at_actions`.
     """
     random = np.random.default_rng(_entropy(config.seed, key, clip.start))
     if config.at_actions:
-        return _at_actions(clip, config, words, random)
+        return _at_actions(config, words, random)
     if config.stride is not None:
         count = int((clip.end - clip.start) / config.stride + 1e-6) + 1
         times = [clip.start + place * config.stride for place in range(count)]
@@ -41,11 +43,46 @@ def sample_times(clip: Clip, config: FrameConfig, *, key: str, words: Sequence[W
     return [[clip.start + (place + offset) * spacing for place in range(count)]]
 
 
-def _at_actions(clip: Clip, config: FrameConfig, words: Sequence[Word], random: np.random.Generator) -> list[list[float]]:
-    inside = [word for word in words if word.start >= clip.start - _TOUCH and word.end <= clip.end + _TOUCH]
+def words_of_clips(words: Sequence[Word], clips: Sequence[Clip], *, seconds: float, longest: float) -> list[list[Word]]:
+    """The actions that begin in each clip and can be seen to their ends.
+
+    A stretch without cuts that was too long for one clip is several, one behind the other: an action may go on in the next.
+
+    Args:
+        words: the film's, in the order of time; one that lasts without end lasts as long as the film.
+        clips: the film's, in the order of time.
+        seconds: when the film ends.
+        longest: how long a clip may be.
+    """
+    rows: list[list[Word]] = [[] for _ in clips]
+    ends = _ends(clips, longest)
+    for word in words:
+        end = min(word.end, seconds)
+        for place, clip in enumerate(clips):
+            follows = place + 1 < len(clips) and ends[place] > clip.end
+            last = clips[place + 1].start - _TOUCH if follows else clip.end
+            if clip.start - _TOUCH <= word.start < last and word.start < end <= ends[place] + _TOUCH:
+                rows[place].append(replace(word, end=end))
+                break
+    return rows
+
+
+def _ends(clips: Sequence[Clip], longest: float) -> list[float]:
+    """Until when the stretch that each clip belongs to goes on without a cut."""
+    ends = [clip.end for clip in clips]
+    for place in range(len(clips) - 2, -1, -1):
+        clip, after = clips[place], clips[place + 1]
+        interval = (clip.end - clip.start) / max(1, clip.pictures - 1)
+        full = clip.end - clip.start + _NEXT * interval > longest  # else it ends where there is a cut
+        if full and after.start - clip.end <= _NEXT * interval:
+            ends[place] = ends[place + 1]
+    return ends
+
+
+def _at_actions(config: FrameConfig, words: Sequence[Word], random: np.random.Generator) -> list[list[float]]:
     rows: list[list[float]] = []
     last_end: float | None = None
-    for word in inside:
+    for word in words:
         if last_end is None or abs(word.start - last_end) > _TOUCH:
             rows.append([word.start])
         rows[-1].append(word.end)

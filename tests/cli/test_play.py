@@ -26,7 +26,7 @@ from bagel_world.actions import NAVIGATE_WORDS, ROLLOUT_WORDS, ROTATE_WORDS
 from bagel_world.cli import main
 from bagel_world.cli.keyboard import Keyboard, split_keys
 from bagel_world.cli.play import Movies, make_playable, open_screen, walk
-from bagel_world.cli.play_keys import Controls, bind_arrows, bind_numbers
+from bagel_world.cli.play_keys import CLOSED, Controls, bind_arrows, bind_numbers
 from bagel_world.cli.play_screen import HalfBlocks, TerminalScreen, draw
 from bagel_world.cli.play_window import WindowScreen, draw_picture
 from bagel_world.envs import WorldEnv
@@ -129,9 +129,14 @@ def test_keys_without_a_meaning_say_so(controls: Controls) -> None:
     assert controls.player.steps == 0
 
 
-@pytest.mark.parametrize("key", ["q", "escape", "ctrl+c", "ctrl+d"])
+@pytest.mark.parametrize("key", ["q", "escape", "ctrl+c", "ctrl+d", CLOSED])
 def test_ways_to_leave(controls: Controls, key: str) -> None:
     assert controls.press(key) is False
+
+
+def test_closing_the_window_leaves_while_typing_too(controls: Controls) -> None:
+    press(controls, "t", "a")
+    assert controls.press(CLOSED) is False
 
 
 # --- the walk
@@ -312,7 +317,7 @@ def test_keys_pressed_in_a_window(controls: Controls, monkeypatch: pytest.Monkey
     assert [window.read() for _ in sent] == ["left", "t", "A", "enter", None]
     assert not window.busy()
     pygame.event.post(pygame.event.Event(pygame.QUIT))
-    assert window.read() == "ctrl+c"
+    assert window.read() == CLOSED
     window.close()
     window.close()
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -117,3 +119,28 @@ def test_a_misspelled_split_is_refused_before_anything_is_written(tmp_path: Path
     with pytest.raises(UnknownNameError, match="unseen"):
         run(tmp_path / "out", "--split", "unsen")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_first_failure_of_a_worker_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def fail(recording: Recording, shard: int, out: Path) -> None:
+        begun.append(shard)
+        raise RecordingError("The disk is full.")
+
+    monkeypatch.setattr(record_module, "record_shard", fail)
+    monkeypatch.setattr(record_module, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1))
+    recording = Recording(sim="house", episodes=80, episodes_per_shard=2, steps=2)
+    with pytest.raises(RecordingError, match="disk is full"):
+        list(record_module._record_missing(recording, tmp_path, 2, None))
+    assert len(begun) < 40
+
+
+def test_a_worker_that_is_killed_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(recording: Recording, shard: int, out: Path) -> None:
+        raise BrokenProcessPool("killed")
+
+    monkeypatch.setattr(record_module, "record_shard", die)
+    monkeypatch.setattr(record_module, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1))
+    with pytest.raises(RecordingError, match="fewer --workers"):
+        list(record_module._record_missing(Recording(sim="house", episodes=8, episodes_per_shard=2, steps=2), tmp_path, 2, None))

@@ -100,3 +100,15 @@ def test_the_shipped_world_replays_bit_for_bit(tmp_path: Path, capsys: pytest.Ca
     assert call("rollout", *["Look left"] * 2, *["Move forward"] * 8, "--out", tmp_path) == 0
     assert call("replay", tmp_path) == 0
     assert "All 11 frames are equal" in capsys.readouterr().out
+
+
+def test_weights_without_a_name_are_asked_for(walk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def forget(provenance: Any) -> None:
+        provenance["world"] = {"weights": "of somebody"}
+        provenance.pop("checkpoint", None)
+
+    if "nano" not in shipped():
+        pytest.skip("the checkpoint nano is not in the package")
+    rewrite(walk, forget)
+    assert call("replay", walk) == 2
+    assert "--checkpoint" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def test_the_rest_of_their_interface() -> None:
     np.testing.assert_array_equal(np.stack(list(env.get_images())), frames)
     assert env.get_attr("action_words") == [vector.action_words] * NUM
     assert env.env_is_wrapped(VecMonitor) == [False] * NUM
-    assert len(env.env_method("get_state", indices=[0, 1])) == 2
+    assert len(env.env_method("get_state")) == NUM
     env.set_attr("label", "x")
     assert env.get_attr("label", 1) == ["x"]
     with pytest.raises(ConfigError, match="indices"):
@@ -177,3 +177,15 @@ def test_ppo_learns_in_the_world_of_the_checkpoint(seed: int) -> None:
     chance, learned = train_and_compare(BagelWorld.from_pretrained("nano"), seed)
     print(f"seed {seed}: random {mean_interval(chance)}, learned {mean_interval(learned)}")
     assert learned.mean() > mean_interval(chance).high
+
+
+def test_what_is_not_the_same_for_all_walks_is_refused() -> None:
+    env = WorldVecEnv(WorldVectorEnv(FakeWorld(), 2, autoreset_mode="SameStep"))
+    black, white = (np.full((64, 64, 3), value, np.uint8) for value in (0, 255))
+    env.set_options([{"image": black.tobytes()}, {"image": white.tobytes()}])
+    with pytest.raises(ConfigError, match="same options"):
+        env.reset()
+    env.set_options({"prompt": "a house"})
+    env.reset()
+    with pytest.raises(ConfigError, match="indices"):
+        env.env_method("get_state", indices=[1])

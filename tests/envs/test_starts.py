@@ -212,3 +212,29 @@ def test_options_that_do_not_fit_leave_the_episode_as_it_is(
         env.reset(options=options)
     np.testing.assert_array_equal(env.step(2)[0], undisturbed.step(2)[0])
     np.testing.assert_array_equal(env.reset()[0], undisturbed.reset()[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"imgae": None}, "image"),
+        ({"goal_text": " "}, "goal_text"),
+        ({"goal_text": 5}, "goal_text"),
+        ({"history": {"frames": 5, "actions": []}}, "lists of frames"),
+    ],
+)
+def test_options_that_mean_nothing_are_named(fake: FakeWorld, options: dict[str, Any], message: str) -> None:
+    with pytest.raises((ConfigError, ActionError), match=message):
+        WorldEnv(fake).reset(options=options)
+
+
+def test_a_goal_beside_a_state_is_refused_wherever_they_come_from(fake: FakeWorld) -> None:
+    env = WorldEnv(fake)
+    env.reset(seed=0)
+    state, goal = env.get_state(), fake.starts[0].frames[0]
+    with pytest.raises(ConfigError, match="brings everything"):
+        WorldEnv(fake, reset_options={"state": state, "goal_image": goal})
+    begun = WorldEnv(fake, reset_options={"state": state})
+    with pytest.raises(ConfigError, match="goal_image"):
+        begun.reset(options={"goal_image": goal})
+    WorldEnv(fake, reset_options={"goal_image": goal}).reset(options={"state": state})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -11,9 +13,10 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from PIL import Image
 
 from bagel_world.envs import WorldEnv, WorldVectorEnv, state_to_bytes
-from bagel_world.errors import ActionError, ConfigError
+from bagel_world.errors import ActionError, ConfigError, ImageError, StateError
 from bagel_world.world.fake import FakeWorld
 
 MODES = list(AutoresetMode)
@@ -192,3 +195,63 @@ def test_rendering_in_every_mode(capsys: pytest.CaptureFixture[str], monkeypatch
     assert human.render() is None
     assert "\u2580" in capsys.readouterr().out
     human.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_seeds_are_told_as_their_own_tells_them(mode: AutoresetMode) -> None:
+    vector, singles = pair(mode)
+    vector.reset(seed=7)
+    singles.reset(seed=7)
+    assert vector.np_random_seed == singles.np_random_seed == (7, 8, 9)
+    vector.reset()
+    assert vector.np_random_seed == (7, 8, 9)
+    with pytest.raises(ConfigError, match="whole number"):
+        vector.reset(seed=1.5)  # type: ignore[arg-type]
+
+
+def test_a_next_episode_that_cannot_begin_leaves_all_walks_where_they_were(tmp_path: Path) -> None:
+    picture = tmp_path / "start.png"
+    Image.fromarray(FakeWorld().starts[0].frames[0]).save(picture)
+    vector = WorldVectorEnv(FakeWorld(), 2, autoreset_mode="SameStep", horizon=2, reset_options={"image": str(picture)})
+    vector.reset(seed=0)
+    vector.step([0, 0])
+    before = state_to_bytes(vector.get_state())
+    picture.rename(tmp_path / "gone.png")
+    with pytest.raises(ImageError):
+        vector.step([1, 1])
+    assert state_to_bytes(vector.get_state()) == before
+    (tmp_path / "gone.png").rename(picture)
+    *_, truncated, _ = vector.step([1, 1])
+    assert truncated.all()
+
+
+def test_a_walk_that_is_over_cannot_begin_where_none_ever_stands_at_its_end() -> None:
+    single = WorldEnv(FakeWorld(), horizon=1)
+    single.reset(seed=0)
+    single.step(0)
+    vector = WorldVectorEnv(FakeWorld(), 2, autoreset_mode="SameStep")
+    with pytest.raises(StateError, match="SameStep"):
+        vector.reset(options={"state": single.get_state()})
+
+
+def test_a_copy_goes_its_own_way_through_the_same_world() -> None:
+    vector = WorldVectorEnv(FakeWorld(), 2)
+    vector.reset(seed=3)
+    twin = copy.deepcopy(vector)
+    assert twin.world is vector.world
+    assert_equal(vector.step([0, 1]), twin.step([0, 1]))
+    vector.step([1, 1])
+    state = vector.get_state()
+    twin.reset(seed=9)
+    assert state_to_bytes(vector.get_state()) == state_to_bytes(state)
+
+
+def test_states_of_many_walks_say_what_they_are() -> None:
+    vector, single = WorldVectorEnv(FakeWorld(), 2), WorldEnv(FakeWorld())
+    vector.reset(seed=0)
+    single.reset(seed=0)
+    state = vector.get_state()
+    for refused in (lambda: single.set_state(state), lambda: vector.set_state(state, place=0)):
+        with pytest.raises(StateError, match="vector environment"):
+            refused()
+    single.set_state(state["states"][0])

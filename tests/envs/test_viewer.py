@@ -80,7 +80,7 @@ def test_pygame_comes_before_matplotlib_before_the_terminal(packages: dict[str, 
     assert isinstance(open_viewer(), TerminalViewer)
     packages.update({"matplotlib": SimpleNamespace(), "matplotlib.pyplot": SimpleNamespace()})
     assert isinstance(open_viewer(), MatplotlibViewer)
-    packages["pygame"] = SimpleNamespace(display=SimpleNamespace(init=lambda: None))
+    packages["pygame"] = SimpleNamespace(display=SimpleNamespace(init=lambda: None, get_driver=lambda: "x11"))
     assert isinstance(open_viewer(), PygameViewer)
 
 
@@ -110,3 +110,13 @@ def test_frames_are_enlarged_by_whole_numbers() -> None:
     assert large.shape == (256, 512, 3)
     assert (large[:, :256] == 1).all()
     assert (large[:, 256:] == 2).all()
+
+
+@pytest.mark.parametrize(("driver", "asked", "opens"), [("offscreen", "", False), ("dummy", "dummy", True), ("x11", "", True)])
+def test_a_display_that_does_not_answer_is_no_window(
+    packages: dict[str, Any], monkeypatch: pytest.MonkeyPatch, driver: str, asked: str, opens: bool
+) -> None:
+    display = SimpleNamespace(init=lambda: None, quit=lambda: None, get_driver=lambda: driver)
+    packages["pygame"] = SimpleNamespace(display=display)
+    monkeypatch.setenv("SDL_VIDEODRIVER", asked)
+    assert isinstance(open_viewer(), PygameViewer if opens else TerminalViewer)

@@ -16,8 +16,8 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from bagel_world.actions import NAVIGATE_WORDS
-from bagel_world.envs import WorldEnv
-from bagel_world.errors import ActionError, CapabilityError, ConfigError, UnknownNameError
+from bagel_world.envs import WorldEnv, state_to_bytes
+from bagel_world.errors import ActionError, CapabilityError, ConfigError, OutputError, UnknownNameError
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.scoring import Goal
 from tests.envs.conftest import hash_frames, walk
@@ -395,3 +395,35 @@ def test_a_forked_child_keeps_one_torch_thread(fake: FakeWorld, monkeypatch: pyt
     env.step(0)
     env.step(0)
     assert threads == [1]
+
+
+class Loose:
+    """A scorer of somebody else's, which gives what it is told."""
+
+    source, calibration, model_calls, judges_success, success_distance = "loose", "none", 0, True, 0.1
+
+    def __init__(self, *scores: Any) -> None:
+        self.scores = scores
+
+    def score(self, world: Any, candidates: Any) -> list[Any]:
+        return list(self.scores)
+
+
+def test_numbers_of_any_kind_are_scores() -> None:
+    env = WorldEnv(FakeWorld(), reward=Loose(np.float32(1.0)))
+    env.reset(seed=0)
+    *_, terminated, _, info = env.step(0)
+    assert type(terminated) is bool
+    assert type(info["goal_distance"]) is float
+    env.set_state(state_to_bytes(env.get_state()))
+
+
+@pytest.mark.parametrize("scores", [(float("nan"),), (), (1.0, 1.0), ("near",)])
+def test_what_is_no_score_names_the_scorer(scores: tuple[Any, ...]) -> None:
+    with pytest.raises(OutputError, match="loose"):
+        WorldEnv(FakeWorld(), reward=Loose(*scores)).reset(seed=0)
+
+
+def test_a_setting_that_does_nothing_alone_is_refused() -> None:
+    with pytest.raises(ConfigError, match="consistency=True"):
+        WorldEnv(FakeWorld(), consistency_redraws=3)

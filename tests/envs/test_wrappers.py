@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
+from bagel_world.cli import main
 from bagel_world.envs import WorldEnv, state_from_bytes, state_to_bytes
 from bagel_world.envs.registry import NAVIGATE_ID
 from bagel_world.envs.wrappers import FrameHistory, Recorder, Resize, TimeLimit
@@ -22,6 +23,7 @@ from bagel_world.types import Transition
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.record import load_episode
 from bagel_world.world.replay import replay
+from bagel_world.world.weights import shipped
 from tests.envs.conftest import walk
 
 KINDS = ("limit", "history", "resize", "recorder", "all")
@@ -238,3 +240,38 @@ def test_a_recorded_walk_of_the_checkpoint_replays(make: Callable[..., WorldEnv]
     for episode in (first, second):
         np.testing.assert_array_equal(replay(env.unwrapped.world, episode).frames, episode.frames)
     assert len(iio.imread(tmp_path / "episode-00000" / "walk.gif")) == 5
+
+
+@pytest.mark.parametrize("reseed", [None, 5])
+def test_a_saved_walk_goes_on_in_an_environment_that_was_never_reset(reseed: int | None) -> None:
+    def make() -> FrameHistory:
+        return FrameHistory(gym.make(NAVIGATE_ID, checkpoint="fake"), 2)
+
+    first, other = make(), make()
+    first.reset(seed=0)
+    state = first.get_state()
+    first.set_state(state, reseed=reseed)
+    other.set_state(state, reseed=reseed)
+    np.testing.assert_array_equal(first.step(1)[0], other.step(1)[0])
+
+
+def test_recordings_know_the_checkpoint_of_the_environment_by_default(tmp_path: Path) -> None:
+    env = Recorder(gym.make(NAVIGATE_ID, checkpoint="fake"), str(tmp_path / "named"), movie=None)
+    env.reset(seed=0)
+    env.step(1)
+    env.close()
+    (folder,) = (tmp_path / "named").iterdir()
+    assert load_episode(folder).metadata["provenance"]["checkpoint"] == "fake"
+
+
+def test_a_walk_of_the_default_checkpoint_replays(tmp_path: Path) -> None:
+    if "nano-worlds" not in shipped():
+        pytest.skip("the checkpoint nano-worlds is not in the package")
+    env = Recorder(gym.make("BagelRotate-v0"), str(tmp_path), movie=None)
+    env.reset(seed=0)
+    env.step(1)
+    env.close()
+    (folder,) = tmp_path.iterdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", str(folder)])
+    assert not ended.value.code

@@ -168,3 +168,15 @@ def test_frames_of_an_access_can_be_written_to(folder: Path) -> None:
     before = episodes[0].frames.copy()
     episodes[0].frames[:] = 0
     np.testing.assert_array_equal(episodes[0].frames, before)
+
+
+def test_text_that_is_no_longer_text_names_the_shard(tmp_path: Path, make_episode: MakeEpisode) -> None:
+    write_shard(tmp_path, 0, [make_episode(0)])
+    (path,) = tmp_path.glob("*.parquet")
+    row, words = pq.read_table(path).to_pylist()[0], b"Look left"
+    data = path.read_bytes()
+    if words not in data:
+        pytest.skip(f"the words of {sorted(row)} are compressed")
+    path.write_bytes(data.replace(words, b"Look \xff\xfe\xff\xfe"))
+    with pytest.raises(RecordingError, match="damaged"):
+        list(read_episodes(tmp_path))

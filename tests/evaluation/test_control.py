@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bagel_world.actions import NAVIGATE_WORDS, action_from_id
-from bagel_world.errors import CapabilityError
-from bagel_world.evaluation.control import ControlConfig, measure_control
+from bagel_world.errors import CapabilityError, ConfigError
+from bagel_world.evaluation.control import ControlConfig, check_control, measure_control
 from bagel_world.evaluation.futures import force_actions, imagine_futures, is_free_ahead
+from bagel_world.evaluation.kinds import kind_of_episode
 from bagel_world.evaluation.loops import HOUSE_LOOPS
 from bagel_world.evaluation.metrics import PSNR_OF_EQUAL, ROUNDING_MSE
 from bagel_world.evaluation.open_loop import Findings
@@ -18,7 +19,7 @@ from bagel_world.evaluation.subject import Subject
 from bagel_world.evaluation.windows import Window, draw_windows
 from bagel_world.sims.house import step_ahead
 from bagel_world.sims.plans import draw_plan
-from bagel_world.types import Episode, Frame
+from bagel_world.types import Action, Episode, Frame
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.fake_views import move_view
 
@@ -145,3 +146,16 @@ def test_other_words_are_refused(episodes: Sequence[Episode], reader: Any) -> No
     world = FakeWorld(frame_size=(48, 48), action_words=("Look left", "Look right"))
     with pytest.raises(CapabilityError, match="Move forward"):
         measure_control(Subject(world, "fake"), episodes, reader, CONFIG)
+
+
+def test_footage_from_elsewhere_is_refused_by_what_it_lacks(episodes: Sequence[Episode]) -> None:
+    subject = Subject(FakeWorld(action_words=("Jump", "Fire")), "mine")
+    elsewhere = [replace(each, metadata={**each.metadata, "source": "a game"}) for each in episodes]
+    with pytest.raises(CapabilityError, match="from elsewhere"):
+        check_control(subject, elsewhere, kind_of_episode(elsewhere[0]))
+
+
+def test_footage_without_an_action_that_the_world_knows_is_refused(episodes: Sequence[Episode], reader: Any) -> None:
+    strange = [replace(each, actions=tuple(Action(text="Jump") for _ in each.actions)) for each in episodes]
+    with pytest.raises(ConfigError, match="none of them"):
+        measure_control(obedient(), strange, reader, ControlConfig(n=4, loops=2))

@@ -10,6 +10,7 @@ from bagel_world.actions import ROLLOUT_WORDS, ROTATE_WORDS
 from bagel_world.errors import SimulatorError
 from bagel_world.evaluation.compared import LEAST_REGION
 from bagel_world.evaluation.kinds import (
+    WARPED,
     DropFootage,
     HouseFootage,
     OtherFootage,
@@ -19,12 +20,14 @@ from bagel_world.evaluation.kinds import (
     kind_of_episode,
     moving_parts,
     turns_by,
+    warp_on,
 )
 from bagel_world.evaluation.metrics import PSNR_OF_EQUAL
 from bagel_world.evaluation.open_loop import Findings, OpenLoopConfig, measure_open_loop
 from bagel_world.evaluation.subject import Subject
+from bagel_world.evaluation.turned import turn_view
 from bagel_world.evaluation.windows import Window, cut_window
-from bagel_world.types import Frame
+from bagel_world.types import Action, Episode, Frame
 from bagel_world.world.fake import FakeWorld
 from tests.evaluation.tables import OBJECT, SIDE, SQUARE, KnownSquares, RolledTables, fall, spin
 
@@ -171,3 +174,24 @@ def test_what_lies_still_is_not_counted_as_moving() -> None:
     assert not values(findings, "moving_psnr_db")
     assert not [name for name in values(findings, "psnr_db") if name.endswith("something moves")]
     assert SQUARE**2 > LEAST_REGION
+
+
+def test_turns_of_houses_are_held_against_the_warped_last_frame() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    words = ("Look left", "Move forward", "Look left")
+    episode = Episode(frames=frames, actions=tuple(Action(text=word) for word in words), metadata={"episode_id": "a"})
+    window = cut_window(episode, 0, context=1, horizon=3)
+    warped = HouseFootage().study([window]).baselines[WARPED]
+    assert warped.shape == (1, 3, 16, 16, 3)
+    np.testing.assert_array_equal(warped[0, 0], turn_view(frames[0], 30.0, field_of_view=60.0))
+    np.testing.assert_array_equal(warped[0, 1], warped[0, 0])
+    np.testing.assert_array_equal(warped[0, 2], turn_view(frames[0], 60.0, field_of_view=60.0))
+    assert not OtherFootage().study([window]).baselines
+
+
+def test_a_whole_turn_of_the_warped_frame_is_none() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (13, 16, 16, 3), np.uint8)
+    episode = Episode(frames=frames, actions=(Action(text="Look right"),) * 12, metadata={"episode_id": "a"})
+    warped = warp_on(cut_window(episode, 0, context=1, horizon=12))
+    np.testing.assert_array_equal(warped[-1], frames[0])
+    assert warped.dtype == np.uint8

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bagel_world.evaluation.self_check import SelfCheckConfig, measure_self_check
 from bagel_world.evaluation.subject import Subject
-from bagel_world.types import Episode
+from bagel_world.types import Action, Episode
 from bagel_world.world.fake import FakeWorld
 from tests.evaluation.conftest import FRAME_SIZE
 
@@ -48,3 +49,8 @@ def test_pairs_whose_words_the_world_does_not_know_are_left_out(episodes: Sequen
     rows = measure_self_check(Subject(world, "fake"), episodes, CONFIG)
     assert {row.name.split(", ")[1] for row in rows} == {"all actions", "picture changed", "Look left", "Look right"}
     assert max(row.n for row in rows) < CONFIG.n
+
+
+def test_without_a_word_that_the_world_knows_there_are_no_rows(episodes: Sequence[Episode]) -> None:
+    strange = [replace(each, actions=tuple(Action(text="Jump") for _ in each.actions)) for each in episodes]
+    assert measure_self_check(Subject(FakeWorld(frame_size=FRAME_SIZE), "fake"), strange, CONFIG) == ()

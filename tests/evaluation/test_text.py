@@ -92,13 +92,14 @@ def test_exact_matches_by_kind_with_the_most_frequent_answer_beside() -> None:
     said |= {(number, VIEW): answer for number, answer in enumerate(["yes", "no", "no", "no"])}
     rows = measure(said, samples, batch=3)
     assert rows["exact_match", "all questions"].value == pytest.approx(4 / 8)
+    assert rows["exact_match", "all questions: always the most frequent"].value == pytest.approx(6 / 8)
     ahead = rows["exact_match", "which object is ahead"]
     assert (ahead.n, ahead.value) == (4, 0.75)  # the case does not count, an article does
     assert ahead.low < 0.75 < ahead.high
     assert rows["exact_match", "which object is ahead: always the most frequent"].value == 0.5
     assert rows["exact_match", "is this object in view (house)"].value == 0.25
     assert rows["exact_match", "is this object in view (house): always the most frequent"].value == 1.0
-    assert len(rows) == 5
+    assert len(rows) == 6
 
 
 GOAL = "Find the duck."

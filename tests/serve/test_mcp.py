@@ -255,6 +255,20 @@ def test_the_command_says_what_is_wrong_before_it_serves(tmp_path: Path, capsys:
         assert hint in capsys.readouterr().err
 
 
+def test_addresses_that_cannot_be_served_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    from bagel_world.cli import main
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for arguments, hint in [
+            (["--port", str(taken.getsockname()[1])], "another --port"),
+            (["--host", "0.0.0.0"], "--name"),
+        ]:
+            with pytest.raises(SystemExit) as ended:
+                main(["serve", "mcp", "--checkpoint", "fake", "--transport", "http", *arguments])
+            assert ended.value.code == 2
+            assert hint in capsys.readouterr().err
+
+
 def test_without_the_extra_its_name_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from bagel_world.cli import main
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as some
 
 from bagel_world.video.clips import Clip
 from bagel_world.video.config import FrameConfig
-from bagel_world.video.sampling import sample_times
+from bagel_world.video.sampling import sample_times, words_of_clips
 from bagel_world.video.sidecar import Word
 
 
@@ -59,7 +61,8 @@ def test_a_stride_counts_from_the_clips_begin() -> None:
 
 def test_at_actions_every_action_inside_a_clip_is_used_once() -> None:
     words = [Word(start=place / 2, end=(place + 1) / 2, text=str(place)) for place in range(40) if place != 21]
-    samples = sample_times(clip(2.2, 18.0), FrameConfig(at_actions=True), key="film", words=words)
+    (told,) = words_of_clips(words, [clip(2.2, 18.0)], seconds=20.0, longest=20.0)
+    samples = sample_times(clip(2.2, 18.0), FrameConfig(at_actions=True), key="film", words=told)
     pairs = [pair for times in samples for pair in pairwise(times)]
     assert pairs == [(word.start, word.end) for word in words if word.start >= 2.2 and word.end <= 18.0]
     assert min(len(times) for times in samples) >= 2
@@ -68,7 +71,22 @@ def test_at_actions_every_action_inside_a_clip_is_used_once() -> None:
 def test_no_action_no_sample() -> None:
     config = FrameConfig(at_actions=True)
     assert sample_times(clip(), config, key="film") == []
-    assert sample_times(clip(), config, key="film", words=[Word(start=8.0, end=12.0, text="leaves the clip")]) == []
+    assert words_of_clips([Word(start=8.0, end=12.0, text="leaves the clip")], [clip()], seconds=20.0, longest=20.0) == [[]]
+
+
+def test_actions_go_on_where_a_long_stretch_was_divided_and_end_with_the_film() -> None:
+    words = [Word(start=place / 2, end=(place + 1) / 2, text=str(place)) for place in range(100)]
+    words[-1] = replace(words[-1], end=math.inf)
+    clips = [clip(0.0, 20.0, 601), clip(20.0333, 40.0333, 601), clip(40.0667, 50.0, 299)]
+    told = words_of_clips(words, clips, seconds=50.0, longest=20.0)
+    assert [word.text for row in told for word in row] == [str(place) for place in range(100)]
+    assert told[-1][-1].end == 50.0
+
+
+def test_no_action_goes_on_behind_a_cut() -> None:
+    clips = [clip(0.0, 10.0, 301), clip(10.0333, 20.0, 300)]
+    words = [Word(start=9.0, end=11.0, text="across"), Word(start=11.0, end=12.0, text="behind")]
+    assert words_of_clips(words, clips, seconds=20.0, longest=20.0) == [[], [words[1]]]
 
 
 @pytest.mark.parametrize("wrong", [{"size": 100}, {"size": (64, 50)}, {"size": 0}, {"stride": 1.0, "at_actions": True}])

@@ -72,7 +72,13 @@ def different(one: Frame, other: Frame) -> bool:
     return not same([one], [other])
 
 
-HISTORIES: list[list[int | str | Thought]] = [[0, "go"], [0, "go", 1, "look"], [2, Thought(text="hm"), "go", 3, "on"], ["a cat"], [0]]
+HISTORIES: list[list[int | str | Thought]] = [
+    [0, "go"],
+    [0, "go", 1, "look"],
+    [2, Thought(text="hm"), "go", 3, "on"],
+    ["a cat"],
+    [0],
+]
 
 SEEDS = [1, 2, 3, 4, 5]
 
@@ -81,9 +87,7 @@ SEEDS = [1, 2, 3, 4, 5]
 def test_a_batch_of_worlds_equals_each_alone(folder: Path, sampling: dict[str, Any]) -> None:
     world = BagelWorld.from_pretrained(folder, sampling=sampling)
     together = world.imagine([grow(world, history) for history in HISTORIES], seeds=SEEDS)
-    alone = [
-        world.imagine([grow(world, history)], seeds=[seed])[0] for history, seed in zip(HISTORIES, SEEDS, strict=True)
-    ]
+    alone = [world.imagine([grow(world, history)], seeds=[seed])[0] for history, seed in zip(HISTORIES, SEEDS, strict=True)]
     assert same(together, alone)
 
 
@@ -457,7 +461,7 @@ def test_sampling_settings_that_are_no_presets_are_refused(folder: Path, tmp_pat
     loose = shutil.copytree(folder, tmp_path / "loose")
     settings = json.loads((loose / "bagel_world.json").read_text())
     (loose / "bagel_world.json").write_text(json.dumps({**settings, "sampling": {"evaluations": 5}}))
-    with pytest.raises(CheckpointError, match="sampling.evaluations"):
+    with pytest.raises(CheckpointError, match=r"sampling\.evaluations"):
         BagelWorld.from_pretrained(loose)
 
 

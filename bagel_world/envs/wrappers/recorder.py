@@ -15,6 +15,7 @@ from gymnasium.utils import RecordConstructorArgs
 from bagel_world.actions import action_from_text
 from bagel_world.envs.dynamics import NO_ACTION
 from bagel_world.envs.session import Draw, Session
+from bagel_world.envs.task_env import TaskEnv
 from bagel_world.envs.world_env import WorldEnv
 from bagel_world.envs.wrappers.stateful import StatefulWrapper
 from bagel_world.errors import ConfigError
@@ -110,9 +111,8 @@ class Recorder(StatefulWrapper, RecordConstructorArgs):
 
     @property
     def _checkpoint(self) -> str | None:
-        """The name of the weights, where the environment was made by its id."""
-        spec = self._world_env.spec
-        return None if spec is None else spec.kwargs.get("checkpoint")
+        """The name of the weights, where the environment loaded them by one."""
+        return self._world_env.checkpoint if isinstance(self._world_env, TaskEnv) else None
 
     def _add(self, take: Take, before: Session, info: dict[str, Any]) -> None:
         valid, thinks = info["action_valid"], self._world_env.dynamics.config.think

@@ -58,6 +58,8 @@ class StatefulWrapper(gym.Wrapper[Any, Any, Any, Any]):
             StateError: the state does not fit, or was saved below this wrapper; the running episode stays as it is.
         """
         below, memory = self._split(state)
+        if not self._has_begun():  # Gymnasium lets nobody step before a reset
+            self.env.reset(options={"state": below})
         self._below("set_state")(below, reseed=reseed)
         if self.remembers:
             self.keep_memory(memory)
@@ -98,6 +100,12 @@ class StatefulWrapper(gym.Wrapper[Any, Any, Any, Any]):
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"The part of the wrapper {name} in this state does not fit: {error}. Save it again.") from error
         return {**state, WRAPPERS: list(parts[:-1])}, memory
+
+    def _has_begun(self) -> bool:
+        try:
+            return bool(self.env.get_wrapper_attr("has_reset"))
+        except AttributeError:  # nobody below keeps count
+            return True
 
     def _below(self, name: str) -> Any:
         try:

@@ -95,8 +95,14 @@ def _section(path: Path, report: Report, folder: Path) -> Iterator[str]:
         if kept:
             yield f"<h3>{verdict.capitalize()}s</h3>"
             yield from (_figure(movie) for movie in kept)
-    yield from (_figure(picture) for picture in sorted(path.parent.glob(f"{path.stem}_*.png")))
+    yield from (_figure(picture) for picture in _pictures(path))
     yield f"<details><summary>Setting and compute</summary><dl>{_pairs(report.setting)}{_pairs(report.compute)}</dl></details>"
+
+
+def _pictures(path: Path) -> list[Path]:
+    """The curves, movies and contact sheets that were written beside a report."""
+    own = [path.with_suffix(ending) for ending in (".png", ".gif")]
+    return [*(each for each in own if each.is_file()), *sorted(path.parent.glob(f"{path.stem}_*.png"))]
 
 
 def _overview_names(groups: Mapping[str, Sequence[Row]]) -> list[str]:

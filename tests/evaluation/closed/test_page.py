@@ -56,7 +56,8 @@ def folder(tmp_path: Path) -> Path:
     frames = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
     save_movie(tmp_path / "loop" / "movies" / "planner_win_0003.gif", frames)
     save_movie(tmp_path / "loop" / "movies" / "planner_failure_0004.gif", frames)
-    Image.fromarray(frames[0]).save(tmp_path / "loop" / "closed_loop_sheet.png")
+    for name in ("closed_loop_sheet.png", "closed_loop.png"):
+        Image.fromarray(frames[0]).save(tmp_path / "loop" / name)
     return tmp_path
 
 
@@ -72,7 +73,7 @@ def test_the_page_holds_everything_and_needs_nothing(folder: Path) -> None:
     )
     assert "<script" not in page
     sources = re.findall(r'src="([^"]*)"', page)
-    assert len(sources) == 3
+    assert len(sources) == 4
     assert all(source.startswith("data:image/") for source in sources)
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
     movie = (folder / "loop" / "movies" / "planner_win_0003.gif").read_bytes()
