@@ -22,7 +22,8 @@ from bagel_world.cli.measuring import (
 )
 from bagel_world.episodes import EpisodeFolder
 from bagel_world.errors import MissingExtraError
-from bagel_world.evaluation.features import FeatureDistance, load_feature_distance
+from bagel_world.evaluation.features import FeatureDistance, load_feature_distance, load_feature_vectors
+from bagel_world.evaluation.frechet import FeatureVectors
 from bagel_world.evaluation.open_loop import OpenLoopConfig, measure_open_loop
 from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.subject import Subject
@@ -46,7 +47,7 @@ def open_loop(
 
     One step after four real frames: PSNR, SSIM, EffNet-Lite feature distance and sharpness, over all actions, per action and
     for turns into views that the context does not show, beside the copied last frame, the last frame warped as a turn of a house
-    warps it, and the autoencoder's own reconstruction.
+    warps it, and the autoencoder's own reconstruction; and the Fréchet distance of all of them from the real frames as a set.
     Rollouts after two real frames: the same by step. Every figure has its n and a 95 % bootstrap interval over houses.
 
     The footage says which simulator it is from, and so what is measured. Turntables: by degrees, for yaws that the context does
@@ -60,7 +61,10 @@ def open_loop(
     subject = Subject.load(checkpoint, task=kind.task, device=device, sampling=sampling)
     config = OpenLoopConfig(n=n, rollouts=rollouts, horizon=horizon, seed=seed, batch=batch)
     with progress_bar() as track:
-        findings = measure_open_loop(subject, episodes, config, kind=kind, perceive=_feature_distance(), track=track)
+        features = _features()
+        findings = measure_open_loop(
+            subject, episodes, config, kind=kind, perceive=features[0], describe=features[1], track=track
+        )
     report = Report(
         command=command_line(context),
         checkpoint=checkpoint,
@@ -75,8 +79,8 @@ def open_loop(
     finish(report, out, json_path, "open_loop", findings.sheets)
 
 
-def _feature_distance() -> FeatureDistance | None:
+def _features() -> tuple[FeatureDistance, FeatureVectors] | tuple[None, None]:
     try:
-        return load_feature_distance()
+        return load_feature_distance(), load_feature_vectors()
     except MissingExtraError:
-        return None
+        return None, None

@@ -32,7 +32,8 @@ def text(
 
     Questions: exact matches, by kind. Thoughts on the way to a goal: how many are well formed, name the side on which the goal
     is, and act as the simple policy that taught them. Judgments whether a goal is reached: accuracy, and the area under the curve
-    of P(yes). Every figure has its n, a 95 % bootstrap interval over scenes, and beside it what the most frequent answer reaches.
+    of P(yes). Every figure has its n and a 95 % bootstrap interval over scenes; beside shares of right answers stands what the
+    most frequent answer reaches.
 
     Example: bagel-world eval text --data data/words/test
     """
@@ -48,6 +49,7 @@ def text(
         data=f"{data} ({len(samples)} samples)",
         seed=seed,
         setting={**config.model_dump(mode="json"), **subject.setting},
+        compute=subject.compute,
         rows=findings.rows,
         notes=findings.notes,
     )

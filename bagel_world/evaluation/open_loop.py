@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bagel_world.errors import ConfigError
 from bagel_world.evaluation.compared import COPY_LAST, LEAST_REGION, Compared, Mask
 from bagel_world.evaluation.features import FeatureDistance
+from bagel_world.evaluation.frechet import FeatureVectors, frechet_interval
 from bagel_world.evaluation.kinds import FootageKind, Studied, kind_of_episode
 from bagel_world.evaluation.metrics import Values, mean_interval, psnr, ratio_interval, region_psnr, sharpness
 from bagel_world.evaluation.report import Row, by_metric, make_row
@@ -29,6 +30,7 @@ SHOWN_STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
 """Steps of a rollout that get a row."""
 
 _ONE_STEP, _ROLLOUT = 0, 1
+_VECTORS_PER_FEATURE = 2  # fewer pictures than that have no covariance to speak of
 _SHEET_STRIPS = 6
 _SHEET_STEPS = 8
 
@@ -70,6 +72,7 @@ def measure_open_loop(
     *,
     kind: FootageKind | None = None,
     perceive: FeatureDistance | None = None,
+    describe: FeatureVectors | None = None,
     track: Track = untracked,
 ) -> Findings:
     """Imagine recorded next frames and rollouts, and compare.
@@ -80,6 +83,7 @@ def measure_open_loop(
         config: what to measure.
         kind: of the footage; None reads it from the first episode.
         perceive: feature distance; its rows are left out where None.
+        describe: feature vectors, for the Fréchet distance; its rows are left out where None.
         track: shows progress.
 
     Raises:
@@ -93,6 +97,8 @@ def measure_open_loop(
     imagined = imagine_next(subject, windows, config, track)
     compared = compare_next(subject, kind, windows, imagined, studied, config.seed)
     rows = [*compared.rows(perceive), *kind.more_rows(windows, compared, studied)]
+    if describe is not None:
+        rows += frechet_rows(compared, describe)
     notes += studied.notes
     if kind.needs_poses and any(window.poses is None for window in windows):
         notes.append("Footage without poses: views that are new are not known.")
@@ -159,6 +165,16 @@ def compare_next(
         rivals=kind.rivals,
         regions={region: masks[:, 0] for region, masks in studied.regions.items()},
     )
+
+
+def frechet_rows(compared: Compared, describe: FeatureVectors) -> Iterator[Row]:
+    """How far each set of next frames is from the real ones as a set."""
+    real = describe(compared.real)
+    if len(real) <= _VECTORS_PER_FEATURE * real.shape[1]:
+        return
+    for label, frames in compared.against.items():
+        interval = frechet_interval(describe(frames), real, groups=compared.groups)
+        yield make_row("effnet_lite_frechet_distance", f"{label}, all actions", len(real), interval)
 
 
 def rollout_rows(

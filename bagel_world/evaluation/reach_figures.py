@@ -23,7 +23,7 @@ _BATCH = 256
 
 
 def reach_rows(net: ReachNet, frames: Frame, pairs: ReachPairs, *, enough: float, most: int, seed: int = 0) -> Iterator[Row]:
-    """What a network says of pairs against what the simulator knows; intervals are bootstraps over goals.
+    """What a network says of pairs against what the simulator knows; intervals are bootstraps over houses.
 
     Args:
         net: the network, set to be asked.
@@ -45,12 +45,14 @@ def reach_rows(net: ReachNet, frames: Frame, pairs: ReachPairs, *, enough: float
     told, score = _asked(net, frames, pairs, rows)
     # Farther than its last distance the network cannot say.
     meters = np.minimum(pairs.meters[rows], net.config.meters[-1]).astype(np.float64)
-    near, goals = meters <= NEAR, _goal_numbers(pairs)[rows]
+    near, houses = meters <= NEAR, pairs.houses[rows]
     shown = {kind: np.ones(len(rows), bool)}
     if pairs.names:
         shown |= {f"{kind}, in view": pairs.visible[rows], f"{kind}, out of view": ~pairs.visible[rows]}
     for name, chosen in shown.items():
-        yield from _rows(name, told[chosen], score[chosen], meters[chosen], goals[chosen], near[chosen], enough=enough, seed=seed)
+        yield from _rows(
+            name, told[chosen], score[chosen], meters[chosen], houses[chosen], near[chosen], enough=enough, seed=seed
+        )
 
 
 def _rows(
@@ -58,7 +60,7 @@ def _rows(
     told: npt.NDArray[np.float64],
     score: npt.NDArray[np.float64],
     meters: npt.NDArray[np.float64],
-    goals: npt.NDArray[np.int64],
+    houses: npt.NDArray[np.int64],
     near: npt.NDArray[np.bool_],
     *,
     enough: float,
@@ -66,19 +68,14 @@ def _rows(
 ) -> Iterator[Row]:
     if len(meters) < 2:
         return
-    yield make_row("meters_off", name, len(meters), mean_interval(np.abs(told - meters), groups=goals, seed=seed))
-    yield make_row("rank_correlation", name, len(meters), rank_interval(told, meters, groups=goals, seed=seed))
+    yield make_row("meters_off", name, len(meters), mean_interval(np.abs(told - meters), groups=houses, seed=seed))
+    yield make_row("rank_correlation", name, len(meters), rank_interval(told, meters, groups=houses, seed=seed))
     if near.any() and not near.all():
-        yield make_row("auc_near", name, len(meters), auc_interval(score, near, groups=goals, seed=seed))
-    yield make_row("near", name, len(meters), mean_interval(near, groups=goals, seed=seed))
+        yield make_row("auc_near", name, len(meters), auc_interval(score, near, groups=houses, seed=seed))
+    yield make_row("near", name, len(meters), mean_interval(near, groups=houses, seed=seed))
     sure = score >= enough
     if sure.any():
-        yield make_row("near_where_enough", name, int(sure.sum()), mean_interval(near[sure], groups=goals[sure], seed=seed))
-
-
-def _goal_numbers(pairs: ReachPairs) -> npt.NDArray[np.int64]:
-    """Which goal each pair has: pairs of one goal of one house stand one behind the other."""
-    return np.concatenate([[0], np.cumsum(np.diff(pairs.goals) != 0)])
+        yield make_row("near_where_enough", name, int(sure.sum()), mean_interval(near[sure], groups=houses[sure], seed=seed))
 
 
 @torch.inference_mode()

@@ -16,14 +16,16 @@ class Stopwatch:
 
     Args:
         clock: seconds.
+        wait: called before every reading of the clock, so that what a GPU has only been told to do counts where it was told.
 
     Attributes:
         seconds: name -> seconds since the last reset; names that were not called are missing.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, wait: Callable[[], None] = lambda: None) -> None:
         self.seconds: dict[str, float] = {}
         self._clock = clock
+        self._wait = wait
         self._inside = False
         self._last: dict[str, Callable[[], Any]] = {}
 
@@ -58,10 +60,12 @@ class Stopwatch:
                 return method(*arguments, **settings)
             self._last[name] = lambda: method(*arguments, **settings)
             self._inside = True
+            self._wait()
             began = self._clock()
             try:
                 return method(*arguments, **settings)
             finally:
+                self._wait()
                 self.seconds[name] = self.seconds.get(name, 0.0) + self._clock() - began
                 self._inside = False
 

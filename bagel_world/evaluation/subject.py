@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -44,6 +44,8 @@ class Subject:
         frames_imagined: frames that were asked of the world.
         calls: batches they were asked in.
         seconds: wall time of these calls, prefill and decoding included.
+        texts: answers, thoughts and judgments that were asked of it.
+        text_seconds: wall time of them.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -52,6 +54,8 @@ class Subject:
         self.frames_imagined = 0
         self.calls = 0
         self.seconds = 0.0
+        self.texts = 0
+        self.text_seconds = 0.0
 
     @classmethod
     def load(
@@ -96,7 +100,8 @@ class Subject:
     def compute(self) -> dict[str, Any]:
         """What the evaluation asked of the world so far."""
         evaluations = self.world.provenance.get("sampling", {}).get("evaluations")
-        return {
+        spoken = {"texts": self.texts, "ms_per_text": round(1000 * self.text_seconds / self.texts, 3)} if self.texts else {}
+        return spoken | {
             "frames_imagined": self.frames_imagined,
             "imagine_calls": self.calls,
             "model_calls_per_frame": evaluations,
@@ -122,6 +127,23 @@ class Subject:
         self.calls += 1
         self.frames_imagined += len(contexts)
         return after
+
+    def ask(self, contexts: Sequence[Context], questions: Sequence[str], *, think: bool, seeds: Sequence[int]) -> Sequence[str]:
+        """The answers to a question about each context, in one batch."""
+        thinker: Any = self.world
+        return self._spoken(len(contexts), lambda: thinker.ask_many(contexts, questions, think=think, seeds=seeds))
+
+    def judge(self, contexts: Sequence[Context], goals: Sequence[str]) -> list[float]:
+        """P(yes) of each goal, in one batch."""
+        thinker: Any = self.world
+        return self._spoken(len(contexts), lambda: thinker.judge(contexts, goals))
+
+    def _spoken(self, count: int, call: Callable[[], T]) -> T:
+        began = time.perf_counter()
+        said = call()
+        self.text_seconds += time.perf_counter() - began
+        self.texts += count
+        return said
 
     def roll(self, contexts: Sequence[Context], words: Sequence[Sequence[str]], seeds: Sequence[Sequence[int]]) -> Frame:
         """Imagine on from its own frames.

@@ -116,24 +116,22 @@ def write_all(
     subject: Subject, asked: Sequence[Asked], config: TextConfig, *, think: bool, track: Track = untracked
 ) -> list[Said]:
     """What the world writes when it is asked, in batches."""
-    thinker: Any = subject.world
     said: list[Said] = []
     for batch in track(batches(len(asked), config.batch), "thinking" if think else "answering"):
         part = [asked[place] for place in batch]
         contexts = [context_of(subject, each) for each in part]
         seeds = [seed_for(config.seed, place) for place in batch]
-        answers = thinker.ask_many(contexts, [each.question for each in part], think=think, seeds=seeds)
+        answers = subject.ask(contexts, [each.question for each in part], think=think, seeds=seeds)
         said += [_said(answer) for answer in answers]
     return said
 
 
 def judge_all(subject: Subject, asked: Sequence[Asked], config: TextConfig, track: Track = untracked) -> Values:
     """P(yes) of every judgment, in batches."""
-    thinker: Any = subject.world
     chances: list[float] = []
     for batch in track(batches(len(asked), config.batch), "judging"):
         part = [asked[place] for place in batch]
-        chances += thinker.judge([context_of(subject, each) for each in part], [read_goal(each.question) for each in part])
+        chances += subject.judge([context_of(subject, each) for each in part], [read_goal(each.question) for each in part])
     return np.array(chances, dtype=np.float64)
 
 

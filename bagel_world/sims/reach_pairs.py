@@ -31,6 +31,7 @@ class ReachPairs:
             object's surface.
         bearings: float32, shape (pairs,): radians from the view axis to the goal's place, positive to the left.
         visible: bool, shape (pairs,): whether the frame shows the goal; False for pictures, where nobody asked.
+        houses: int64, shape (pairs,): numbers of the houses; equal ones are of one house.
         names: of objects; empty where goals are pictures.
     """
 
@@ -39,6 +40,7 @@ class ReachPairs:
     meters: npt.NDArray[np.float32]
     bearings: npt.NDArray[np.float32]
     visible: npt.NDArray[np.bool_]
+    houses: npt.NDArray[np.int64]
     names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -65,6 +67,7 @@ def reach_pairs(
     pictures: list[tuple[npt.NDArray[Any], ...]] = []
     objects: list[tuple[npt.NDArray[Any], ...]] = []
     offset = 0
+    numbers: dict[tuple[str, int], int] = {}
     for number, (house, walks) in enumerate(groupby(episodes, key=_house)):
         rng = np.random.default_rng((seed, number))
         together = list(walks)
@@ -73,8 +76,9 @@ def reach_pairs(
         ways = Geodesic(draw_plan(*house), cell=CELL)
         places = np.arange(offset, offset + len(poses))
         chosen = rng.choice(len(poses), size=min(goals * len(together), len(poses)), replace=False)
-        pictures += list(_to_pictures(ways, poses, places, np.sort(chosen)))
-        objects += list(_to_objects(ways, poses, places, seen, names))
+        here = np.full(len(poses), numbers.setdefault(house, len(numbers)))
+        pictures += [(*each, here) for each in _to_pictures(ways, poses, places, np.sort(chosen))]
+        objects += [(*each, here) for each in _to_objects(ways, poses, places, seen, names)]
         offset += len(poses)
     return _joined(pictures, ()), _joined(objects, tuple(names))
 
@@ -137,8 +141,8 @@ def _bearings(poses: npt.NDArray[np.float64], x: float, z: float) -> npt.NDArray
 
 def _joined(parts: Sequence[tuple[npt.NDArray[Any], ...]], names: tuple[str, ...]) -> ReachPairs:
     if not parts:
-        parts = [tuple(np.empty(0) for _ in range(5))]
-    frames, goals, meters, bearings, visible = (np.concatenate(each) for each in zip(*parts, strict=True))
+        parts = [tuple(np.empty(0) for _ in range(6))]
+    frames, goals, meters, bearings, visible, houses = (np.concatenate(each) for each in zip(*parts, strict=True))
     there = np.isfinite(meters)
     return ReachPairs(
         frames=frames[there].astype(np.int64),
@@ -146,5 +150,6 @@ def _joined(parts: Sequence[tuple[npt.NDArray[Any], ...]], names: tuple[str, ...
         meters=meters[there].astype(np.float32),
         bearings=bearings[there].astype(np.float32),
         visible=visible[there].astype(np.bool_),
+        houses=houses[there].astype(np.int64),
         names=names,
     )

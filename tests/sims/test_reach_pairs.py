@@ -67,7 +67,10 @@ def test_bearings_are_positive_to_the_left() -> None:
 
 def test_goals_come_from_all_walks_of_a_house_and_from_no_other() -> None:
     walks = [walk(3, 0), walk(3, 1), walk(4, 0)]
-    pictures, _ = reach_pairs(walks, names(3, 4), goals=6)
+    pictures, objects = reach_pairs(walks, names(3, 4), goals=6)
+    for pairs in (pictures, objects):
+        assert set(pairs.houses.tolist()) == set(range(len({each.metadata["seed"] for each in walks})))
+        assert all(len(set(pairs.houses[pairs.frames == frame].tolist())) == 1 for frame in set(pairs.frames.tolist()))
     house_of = np.repeat([3, 3, 4], STEPS + 1)
     assert (house_of[pictures.frames] == house_of[pictures.goals]).all()
     walk_of = np.repeat([0, 1, 2], STEPS + 1)

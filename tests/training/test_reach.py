@@ -53,7 +53,7 @@ def figures_of(net: ReachNet, each: Lesson) -> dict[str, float]:
     """The figures of all pairs of a lesson, by metric."""
     kind, values = ("pictures", ()) if each.pictures else ("objects", SHAPE.names)
     fields = {name: getattr(each, name).numpy() for name in ("frames", "goals", "meters", "bearings", "visible")}
-    rows = reach_rows(net, footage(), ReachPairs(**fields, names=values), enough=0.8, most=400)
+    rows = reach_rows(net, footage(), ReachPairs(**fields, houses=fields["frames"] // 10, names=values), enough=0.8, most=400)
     return {row.metric: row.value for row in rows if row.name == kind}
 
 
