@@ -100,9 +100,7 @@ def read_starts(starts: Sequence[Any], world: World, start_frames: int) -> tuple
 
 def begin_context(world: World, history: History, prompt: str | None, *, think: bool = False) -> Context:
     """A context that has seen and done what the history holds; with `think`, one in which every frame is thought about."""
-    thinker: Any = world
-    empty = thinker.begin(prompt, think=True) if think else world.begin(prompt)
-    context = empty.observe(history.frames[0])
+    context = (world.begin(prompt, think=True) if think else world.begin(prompt)).observe(history.frames[0])
     for word, frame in zip(history.words, history.frames[1:], strict=True):
         context = context.say(word).observe(frame)
     return context

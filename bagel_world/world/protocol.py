@@ -78,10 +78,12 @@ class World(Protocol):
         """Short held-out episodes of its task that walks may start from; empty where the checkpoint carries none."""
         ...
 
-    def begin(self, prompt: str | None = None) -> Context:
-        """An empty context; `prompt` is a text that opens it and never leaves it.
+    def begin(self, prompt: str | None = None, *, think: bool = False) -> Context:
+        """An empty context.
 
-        A `Thinker` takes `think=True` as well, which puts its thinking prompt in front.
+        Args:
+            prompt: a text that opens it and never leaves it.
+            think: open it with the thinking prompt of the world, in front of `prompt`; asked of worlds that speak only.
         """
         ...
 

@@ -121,8 +121,8 @@ class OracleWorld:
         """Whether the seer can."""
         return bool(getattr(self.seer, "can_write", False))
 
-    def begin(self, prompt: str | None = None) -> OracleContext:
-        """An empty context at the house's present pose."""
+    def begin(self, prompt: str | None = None, *, think: bool = False) -> OracleContext:
+        """An empty context at the house's present pose; the seer begins its own where it has to think."""
         x, y, z, yaw = self.house.pose.tolist()
         return OracleContext(pose=(x, y, z, yaw), plan=self.house.plan)
 
