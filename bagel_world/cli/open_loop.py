@@ -22,7 +22,7 @@ from bagel_world.cli.measuring import (
 )
 from bagel_world.episodes import EpisodeFolder
 from bagel_world.errors import MissingExtraError
-from bagel_world.evaluation.features import FeatureDistance, load_feature_distance, load_feature_vectors
+from bagel_world.evaluation.features import FeatureDistance, load_features
 from bagel_world.evaluation.frechet import FeatureVectors
 from bagel_world.evaluation.open_loop import OpenLoopConfig, measure_open_loop
 from bagel_world.evaluation.report import Report
@@ -61,10 +61,8 @@ def open_loop(
     subject = Subject.load(checkpoint, task=kind.task, device=device, sampling=sampling)
     config = OpenLoopConfig(n=n, rollouts=rollouts, horizon=horizon, seed=seed, batch=batch)
     with progress_bar() as track:
-        features = _features()
-        findings = measure_open_loop(
-            subject, episodes, config, kind=kind, perceive=features[0], describe=features[1], track=track
-        )
+        perceive, describe = _features()
+        findings = measure_open_loop(subject, episodes, config, kind=kind, perceive=perceive, describe=describe, track=track)
     report = Report(
         command=command_line(context),
         checkpoint=checkpoint,
@@ -81,6 +79,6 @@ def open_loop(
 
 def _features() -> tuple[FeatureDistance, FeatureVectors] | tuple[None, None]:
     try:
-        return load_feature_distance(), load_feature_vectors()
+        return load_features()
     except MissingExtraError:
         return None, None

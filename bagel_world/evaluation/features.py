@@ -19,7 +19,12 @@ _DEPTH = 4  # feature maps down to a stride of 16, with 112 channels: sets of a 
 
 
 def load_feature_distance() -> FeatureDistance:
-    """The distance; loads the feature network once.
+    """The distance alone; see `load_features`."""
+    return load_features()[0]
+
+
+def load_features() -> tuple[FeatureDistance, FeatureVectors]:
+    """The distance of pairs, and the vectors of pictures: channels of a feature map of stride 16, averaged over places.
 
     Raises:
         MissingExtraError: the extra `eval` is not installed.
@@ -38,24 +43,9 @@ def load_feature_distance() -> FeatureDistance:
             parts.append(network.distance(left, right).double().numpy())
         return np.concatenate(parts)
 
-    return distance
-
-
-def load_feature_vectors() -> FeatureVectors:
-    """The channels of a feature map of stride 16, averaged over places: 112 numbers per picture.
-
-    Raises:
-        MissingExtraError: the extra `eval` is not installed.
-    """
-    import torch
-
-    from bagel_world.perception import Perception
-
-    network = Perception.load()
-
     @torch.inference_mode()
     def vectors(frames: Frame) -> Values:
         parts = [torch.from_numpy(to_pixels(frames[start : start + _BATCH])) for start in range(0, len(frames), _BATCH)]
         return np.concatenate([network.feature_maps(part, _DEPTH)[-1].mean(dim=(2, 3)).double().numpy() for part in parts])
 
-    return vectors
+    return distance, vectors

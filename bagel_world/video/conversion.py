@@ -202,9 +202,11 @@ class Conversion:
     def _wanted(self, film: Film, survey: Survey, kept: Sequence[int], words: Sequence[Word], account: Account) -> list[Wanted]:
         """The samples of a film's clips, before anyone looked at their frames."""
         wanted = []
-        told = words_of_clips(words, survey.clips, seconds=survey.seconds, longest=self._config.clips.max_seconds)
-        if self._config.frames.at_actions and not account.resumed:
-            account.samples["actions outside clips"] += len(words) - sum(len(told[place]) for place in kept)
+        told: list[list[Word]] = [[] for _ in survey.clips]
+        if self._config.frames.at_actions:
+            told = words_of_clips(words, survey.clips, seconds=survey.seconds, longest=self._config.clips.max_seconds)
+            if not account.resumed:
+                account.samples["actions outside clips"] += len(words) - sum(len(told[place]) for place in kept)
         for place in kept:
             clip = survey.clips[place]
             rows = sample_times(clip, self._config.frames, key=film.key, words=told[place])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -28,6 +30,15 @@ def write_folder(folder: Path, config: BagelConfig | None = None, seed: int = 0)
     randomize(vae, seed + 1, spread=0.15)
     checkpoint.save(folder, config=config, bagel=bagel, vae=vae, tokenizer=byte_tokenizer())
     return folder
+
+
+def write_untaught(folder: Path, target: Path, ability: str) -> Path:
+    """Write a copy of a checkpoint that was never taught an ability."""
+    shutil.copytree(folder, target)
+    settings = json.loads((target / "bagel_world.json").read_text())
+    settings["capabilities"][ability] = False
+    (target / "bagel_world.json").write_text(json.dumps(settings))
+    return target
 
 
 def load_folder(folder: Path, dtype: torch.dtype = torch.float32) -> checkpoint.Checkpoint:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from bagel_world.world.context import Context
 from bagel_world.world.generate import Canvas, generate_latents, latent_losses, next_logits
 from bagel_world.world.likelihood import EVIDENCE, EVIDENCE_TIMES
 from bagel_world.world.prefill import pixels_of
-from tests.model.folder import write_folder
+from tests.model.folder import write_folder, write_untaught
 
 WORDS = ("go", "look to the left", "stay")
 
@@ -171,11 +169,7 @@ def test_contexts_of_latents_show_the_judge_their_last_frame(folder: Path) -> No
 
 
 def test_who_cannot_write_cannot_judge(folder: Path, tmp_path: Path) -> None:
-    silent = shutil.copytree(folder, tmp_path / "silent")
-    settings = json.loads((silent / "bagel_world.json").read_text())
-    settings["capabilities"]["write"] = False
-    (silent / "bagel_world.json").write_text(json.dumps(settings))
-    world = BagelWorld.from_pretrained(silent)
+    world = BagelWorld.from_pretrained(write_untaught(folder, tmp_path / "silent", "write"))
     assert not world.can_write
     with pytest.raises(CapabilityError, match="nor judge"):
         world.judge([world.observe(picture(0))], ["find the door"])

@@ -29,7 +29,7 @@ from bagel_world.types import Frame, Thought
 from bagel_world.world.context import Context, Seen
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.prefill import Prefill
-from tests.model.folder import write_folder
+from tests.model.folder import write_folder, write_untaught
 
 QUICK: dict[str, Any] = {"evaluations": 3}
 GUIDED: dict[str, Any] = {"evaluations": 3, "shift": 1.0, "guidance": {"text_scale": 3.0, "image_scale": 1.5}}
@@ -55,6 +55,19 @@ def grow(world: BagelWorld, events: Sequence[int | str | Thought]) -> Context:
     for event in events:
         context = context.observe(picture(event)) if isinstance(event, int) else context.say(event)
     return context
+
+
+def watch_reading(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[int]]:
+    """Grows with every pass in which a model reads: the tokens of each row."""
+    read: list[Sequence[int]] = []
+    remember = Bagel.remember
+
+    def spy(self: Bagel, packed: Any, space: Any) -> None:
+        read.append(packed.lengths)
+        remember(self, packed, space)
+
+    monkeypatch.setattr(Bagel, "remember", spy)
+    return read
 
 
 def levels_apart(one: Sequence[Frame], other: Sequence[Frame]) -> tuple[int, float]:
@@ -328,16 +341,9 @@ def test_asking_a_full_context_shows_the_model_all_of_it(folder: Path, monkeypat
 def test_questions_about_contexts_with_one_unread_past_read_it_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = BagelWorld.from_pretrained(folder, context={"see": "latents"}, writing={"max_tokens": 2})
     past = grow(world, [0, "go", 1])
-    rows: list[int] = []
-    remember = Bagel.remember
-
-    def spy(self: Bagel, packed: Any, space: Any) -> None:
-        rows.append(len(packed.lengths))
-        remember(self, packed, space)
-
-    monkeypatch.setattr(Bagel, "remember", spy)
+    read = watch_reading(monkeypatch)
     world.ask_many([past.say("left"), past.say("right")], ["What?", "What?"])
-    assert rows[0] == 1
+    assert len(read[0]) == 1
     assert past.node.full is None, "the past itself stays unread"
 
 
@@ -369,21 +375,14 @@ def test_the_thinking_prompt_opens_in_front_of_any_other(folder: Path) -> None:
 def test_a_walk_with_thoughts_pays_for_its_own_tokens_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = BagelWorld.from_pretrained(folder, sampling=QUICK, writing={"max_tokens": 2})
     context = world.begin(think=True).observe(picture(0))
-    read: list[int] = []
-    remember = Bagel.remember
-
-    def spy(self: Bagel, packed: Any, space: Any) -> None:
-        read.append(sum(packed.lengths))
-        remember(self, packed, space)
-
-    monkeypatch.setattr(Bagel, "remember", spy)
+    read = watch_reading(monkeypatch)
     costs = []
     for step in range(4):
         read.clear()
         context = context.say("go")
         world.think([context], seeds=[step])
         (context,) = world.advance([context], seeds=[step])
-        costs.append(sum(read))
+        costs.append(sum(map(sum, read)))
     assert costs[1:] == [costs[1]] * 3
 
 
@@ -409,11 +408,7 @@ def test_what_was_said_before_the_first_frame_stays_when_frames_leave(folder: Pa
 
 
 def test_a_checkpoint_that_was_not_taught_to_imagine_says_so(folder: Path, tmp_path: Path) -> None:
-    blind = shutil.copytree(folder, tmp_path / "blind")
-    settings = json.loads((blind / "bagel_world.json").read_text())
-    settings["capabilities"]["imagine"] = False
-    (blind / "bagel_world.json").write_text(json.dumps(settings))
-    world = BagelWorld.from_pretrained(blind)
+    world = BagelWorld.from_pretrained(write_untaught(folder, tmp_path / "blind", "imagine"))
     context = grow(world, [0, "go"])
     for call in (world.imagine, world.advance):
         with pytest.raises(CapabilityError, match="not to imagine"):
@@ -474,11 +469,7 @@ def test_texts_in_a_batch_are_those_written_alone(folder: Path) -> None:
 
 
 def test_a_checkpoint_that_was_not_taught_to_write_says_so(folder: Path, tmp_path: Path) -> None:
-    silent = shutil.copytree(folder, tmp_path / "silent")
-    settings = json.loads((silent / "bagel_world.json").read_text())
-    settings["capabilities"]["write"] = False
-    (silent / "bagel_world.json").write_text(json.dumps(settings))
-    world = BagelWorld.from_pretrained(silent)
+    world = BagelWorld.from_pretrained(write_untaught(folder, tmp_path / "silent", "write"))
     with pytest.raises(CapabilityError, match="not to write"):
         world.ask(grow(world, [0]), "What is left?")
 
