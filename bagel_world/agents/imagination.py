@@ -28,7 +28,7 @@ from bagel_world.agents.setting import Setting
 from bagel_world.errors import ConfigError
 from bagel_world.types import Action, Frame, Thought
 from bagel_world.world.protocol import Context, World
-from bagel_world.world.scoring import Candidate, Goal, Scorer
+from bagel_world.world.scoring import Candidate, Goal, Scorer, ask_scorer
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ class Imagination:
             return self.now  # most scorers do not mind
         self.model_calls += self.scorer.model_calls
         alone = replace(self._candidate(self.root), goal=replace(self.goal, explored=()))
-        return float(self.scorer.score(self.world, [alone])[0])
+        return ask_scorer(self.scorer, self.world, [alone])[0]
 
     @property
     def left(self) -> int:
@@ -258,9 +258,9 @@ class Imagination:
         """The scorer's word on every node, in one batch; each is asked once."""
         new = [node for node in dict.fromkeys(nodes) if node not in self._scores]
         if new:
-            scores = self.scorer.score(self.world, [self._candidate(node) for node in new])
+            scores = ask_scorer(self.scorer, self.world, [self._candidate(node) for node in new])
             self.model_calls += self.scorer.model_calls
-            self._scores |= dict(zip(new, map(float, scores), strict=True))
+            self._scores |= dict(zip(new, scores, strict=True))
         return [self._scores[node] for node in nodes]
 
     def values(self, nodes: Sequence[Node]) -> list[float]:

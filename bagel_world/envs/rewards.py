@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from bagel_world.envs.config import EnvConfig
 from bagel_world.envs.session import Draw, Session
-from bagel_world.errors import OutputError
 from bagel_world.world.protocol import World
-from bagel_world.world.scoring import Candidate, Scorer
+from bagel_world.world.scoring import Candidate, Scorer, ask_scorer
 
 
 def score_sessions(world: World, sessions: Sequence[Session], scorers: Sequence[Scorer | None]) -> list[Session]:
@@ -21,26 +19,11 @@ def score_sessions(world: World, sessions: Sequence[Session], scorers: Sequence[
         if scorer is not None:
             groups.setdefault(id(scorer), (scorer, []))[1].append(place)
     for scorer, places in groups.values():
-        scores = _numbers(scorer, scorer.score(world, [_candidate(sessions[place]) for place in places]), len(places))
+        scores = ask_scorer(scorer, world, [_candidate(sessions[place]) for place in places])
         for place, score in zip(places, scores, strict=True):
             calls = sessions[place].model_calls + scorer.model_calls
             scored[place] = replace(sessions[place], score=score, reward_source=scorer.source, model_calls=calls)
     return scored
-
-
-def _numbers(scorer: Scorer, scores: Sequence[float], count: int) -> list[float]:
-    """The scores as plain numbers.
-
-    Raises:
-        OutputError: another number of them, or one that is no finite number.
-    """
-    try:
-        numbers = [float(score) for score in scores]
-    except (TypeError, ValueError) as error:
-        raise OutputError(f"Expected numbers from the scorer {scorer.source!r}, got {scores!r:.80}.") from error
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise OutputError(f"Expected {count} finite numbers from the scorer {scorer.source!r}, got {numbers!r:.80}.")
-    return numbers
 
 
 def reward_of(before: Session, after: Session, config: EnvConfig) -> float:

@@ -88,6 +88,22 @@ class Scorer(Protocol):
         ...
 
 
+def ask_scorer(scorer: Scorer, world: World, candidates: Sequence[Candidate]) -> list[float]:
+    """The scorer's word on every candidate, as plain finite numbers.
+
+    Raises:
+        OutputError: the scorer gave another number of them, or one that is no finite number.
+    """
+    scores = scorer.score(world, candidates)
+    try:
+        numbers = [float(score) for score in scores]
+    except (TypeError, ValueError) as error:
+        raise OutputError(f"Expected numbers from the scorer {scorer.source!r}, got {scores!r:.80}.") from error
+    if len(numbers) != len(candidates) or not all(map(math.isfinite, numbers)):
+        raise OutputError(f"Expected {len(candidates)} finite numbers from the scorer {scorer.source!r}, got {numbers!r:.80}.")
+    return numbers
+
+
 def goal_pictures(who: str, candidates: Sequence[Candidate], remedy: str) -> list[Frame]:
     """The goal picture of every candidate.
 

@@ -11,11 +11,12 @@ from gymnasium import spaces
 
 from bagel_world.agents import Aggregate, Budget, Exhaustive, Planner, Proposal, Random, TrustRule
 from bagel_world.envs import WorldEnv, state_to_bytes
-from bagel_world.errors import ActionError, CapabilityError, ConfigError, ImageError
+from bagel_world.errors import ActionError, CapabilityError, ConfigError, ImageError, OutputError
 from bagel_world.types import Action
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.scoring import Goal
 from tests.agents.tape import SIDE, WORDS, TapeWorld, by_tape, empty_tape, matches, read_tape
+from tests.world.loose import NO_SCORES, Loose
 
 NEVER = float("inf")
 
@@ -120,6 +121,12 @@ def test_the_reason_names_what_was_weighed() -> None:
         "'Move forward, Stay' comes next with 0.500, the present frame is worth 0.000."
     )
     assert "drawn from the 4 best of 4 candidates" in planner(lambda frame, goal: 0.1, depth=1).plan(empty_tape(), "x").reason
+
+
+@pytest.mark.parametrize("scores", NO_SCORES)
+def test_what_is_no_score_names_the_scorer(scores: tuple[Any, ...]) -> None:
+    with pytest.raises(OutputError, match="loose"):
+        planner(Loose(*scores)).plan(empty_tape(), "x")
 
 
 # --- what it leaves alone

@@ -21,6 +21,7 @@ from bagel_world.errors import ActionError, CapabilityError, ConfigError, Output
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.scoring import Goal
 from tests.envs.conftest import hash_frames, walk
+from tests.world.loose import NO_SCORES, Loose
 
 Make = Callable[..., WorldEnv]
 
@@ -397,18 +398,6 @@ def test_a_forked_child_keeps_one_torch_thread(fake: FakeWorld, monkeypatch: pyt
     assert threads == [1]
 
 
-class Loose:
-    """A scorer of somebody else's, which gives what it is told."""
-
-    source, calibration, model_calls, judges_success, success_distance = "loose", "none", 0, True, 0.1
-
-    def __init__(self, *scores: Any) -> None:
-        self.scores = scores
-
-    def score(self, world: Any, candidates: Any) -> list[Any]:
-        return list(self.scores)
-
-
 def test_numbers_of_any_kind_are_scores() -> None:
     env = WorldEnv(FakeWorld(), reward=Loose(np.float32(1.0)))
     env.reset(seed=0)
@@ -418,7 +407,7 @@ def test_numbers_of_any_kind_are_scores() -> None:
     env.set_state(state_to_bytes(env.get_state()))
 
 
-@pytest.mark.parametrize("scores", [(float("nan"),), (), (1.0, 1.0), ("near",)])
+@pytest.mark.parametrize("scores", NO_SCORES)
 def test_what_is_no_score_names_the_scorer(scores: tuple[Any, ...]) -> None:
     with pytest.raises(OutputError, match="loose"):
         WorldEnv(FakeWorld(), reward=Loose(*scores)).reset(seed=0)

@@ -19,8 +19,10 @@ from bagel_world.world.scoring import (
     JudgeScorer,
     RandomScorer,
     Scorer,
+    ask_scorer,
     make_scorer,
 )
+from tests.world.loose import NO_SCORES, Loose
 
 RED, BLUE = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)
 RED[..., :4, 0] = 255
@@ -106,6 +108,19 @@ def test_a_function_cannot_write_to_the_frame(world: FakeWorld) -> None:
 def test_a_function_must_return_a_finite_number(world: FakeWorld, value: Any) -> None:
     with pytest.raises(OutputError, match="finite"):
         CallableScorer(lambda frame, goal: value).score(world, [Candidate(frame=RED, goal=Goal())])
+
+
+def test_numbers_of_any_kind_are_scores(world: FakeWorld) -> None:
+    candidates = [Candidate(frame=RED, goal=Goal())] * 2
+    scores = ask_scorer(Loose(np.float32(0.5), 1), world, candidates)
+    assert scores == [0.5, 1.0]
+    assert {type(score) for score in scores} == {float}
+
+
+@pytest.mark.parametrize("scores", NO_SCORES)
+def test_what_is_no_score_names_the_scorer(world: FakeWorld, scores: tuple[Any, ...]) -> None:
+    with pytest.raises(OutputError, match="loose"):
+        ask_scorer(Loose(*scores), world, [Candidate(frame=RED, goal=Goal())])
 
 
 @pytest.mark.parametrize("scorer", [GoalImageScorer(), JudgeScorer(), RandomScorer(), CallableScorer(lambda frame, goal: 0.0)])

@@ -27,7 +27,7 @@ from bagel_world.evaluation.subject import Track, seed_for, untracked
 from bagel_world.sims.doom import Doom
 from bagel_world.sims.house import House
 from bagel_world.types import Frame
-from bagel_world.world.scoring import Candidate, Goal, Scorer
+from bagel_world.world.scoring import Candidate, Goal, Scorer, ask_scorer
 
 MOST_ACTIONS = 60
 
@@ -189,7 +189,7 @@ class _Walk:
     def _look(self) -> None:
         """Whether the rule says to stop here."""
         candidate = Candidate(frame=self.frames[-1], goal=self.goal, context=self.context)
-        (self.score,) = self.scorer.score(self.contestant.world, [candidate])
+        (self.score,) = ask_scorer(self.scorer, self.contestant.world, [candidate])
         self.model_calls += self.scorer.model_calls
         self.stopped = self.score >= self.rule.at_least
 
