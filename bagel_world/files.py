@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +41,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):  # what went wrong before is what matters
             unfinished.unlink()
         raise
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file in the same way.
+
+    Raises:
+        OSError: one of them could not be read or written; what was there still is.
+    """
+    with source.open("rb") as original, replacing(target) as copy:
+        shutil.copyfileobj(original, copy)
 
 
 def _beside(path: Path) -> Path:

@@ -28,6 +28,9 @@ from bagel_world.types import Frame
 
 _CONFIG, _WEIGHTS = "reach.json", "reach.safetensors"
 _STRIDE = 16
+SIDE_MULTIPLE = 2 * _STRIDE
+"""Sides of the pictures that a network can look at are multiples of this."""
+
 """Of a token, in pixels."""
 
 _MAPS = (160, 112, 320)
@@ -39,7 +42,7 @@ class ReachConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    side: int = Field(default=64, gt=0, multiple_of=2 * _STRIDE, description="Height and width of the pictures in pixels.")
+    side: int = Field(default=64, gt=0, multiple_of=SIDE_MULTIPLE, description="Height and width of the pictures in pixels.")
     width: int = Field(default=192, gt=0, description="Of tokens.")
     layers: int = Field(default=3, ge=1, description="In which frame and goal look at each other.")
     heads: int = Field(default=4, ge=1)
@@ -163,12 +166,21 @@ class ReachNet(nn.Module):
 
 
 def save_reach(net: ReachNet, folder: str | Path) -> Path:
-    """Write a network into a folder, in half precision; returns the folder."""
+    """Write a network into a folder, in half precision; returns the folder.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written.
+    """
     folder = Path(folder)
     tensors = {name: each.detach().to("cpu", torch.float16).contiguous() for name, each in net.state_dict().items()}
-    with replacing(folder / _WEIGHTS) as file:
-        file.write(save(tensors))
-    replace_text(folder / _CONFIG, net.config.model_dump_json(indent=2) + "\n")
+    try:
+        with replacing(folder / _WEIGHTS) as file:
+            file.write(save(tensors))
+        replace_text(folder / _CONFIG, net.config.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise CheckpointError(
+            f"The network could not be written to {folder}: {error}. Free some space, or name another."
+        ) from error
     return folder
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bagel_world.cli.claim import claim
 from bagel_world.cli.train import follow_on, progress_bar
 from bagel_world.evaluation.figures import Curve, Panel, save_figure
 from bagel_world.files import replace_text
@@ -17,6 +18,7 @@ from bagel_world.training.ablation import LOSSES, AblationPlan, AblationRun, rea
 
 
 def ablate(
+    context: typer.Context,
     plan: Annotated[Path, typer.Argument(help="Runs in YAML, for example recipes/ablations.yaml.")],
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Where the curves go; ablations.png in the runs' folder.")
@@ -27,6 +29,7 @@ def ablate(
     Leaves ablations.json, ablations.md and ablations.png (the extra "eval") in the folder of the runs.
     """
     ablations = read_ablations(plan)
+    claim(context, ablations.run)
     console = Console(stderr=True)
     with progress_bar(console) as bar:
         runs = run_ablations(ablations, lambda name: follow_on(bar, name))

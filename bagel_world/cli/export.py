@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from bagel_world.episodes.manifest import read_manifest, write_manifest
-from bagel_world.episodes.shards import EpisodeFolder, write_shard
+from bagel_world.episodes.shards import EpisodeFolder, shard_paths, write_shard
 from bagel_world.errors import CheckpointError, ConfigError
+from bagel_world.files import copy_whole
 from bagel_world.model.checkpoint import load
 from bagel_world.types import Episode
 from bagel_world.world.simulator import STARTS_FOLDER
@@ -25,19 +26,24 @@ def export(
         typer.Option(help="FOLDER:4,0,7 - footage held out from training and which of its episodes to start from; repeatable."),
     ] = None,
 ) -> None:
-    """Check a checkpoint, copy it, and put held-out episodes beside it.
+    """Check a checkpoint, copy it, and put held-out episodes beside it; without --starts those that it has come along.
 
     Example: bagel-world export runs/nano/checkpoint my_world --starts data/house/test:28,15 --starts data/turntable/test:3
     """
     load(checkpoint)
+    if to.exists() and to.samefile(checkpoint):
+        raise ConfigError(f"Expected another folder to export to than the checkpoint's own, got {to} for both.")
     chosen = {source: _chosen(source) for source in starts or []}
     try:
         to.mkdir(parents=True, exist_ok=True)
         for path in sorted(checkpoint.iterdir()):
             if path.is_file():
-                shutil.copyfile(path, to / path.name)
-        if chosen:
+                copy_whole(path, to / path.name)
+        own = checkpoint / STARTS_FOLDER
+        if chosen or own.is_dir():
             shutil.rmtree(to / STARTS_FOLDER, ignore_errors=True)
+        if own.is_dir() and not chosen:
+            shutil.copytree(own, to / STARTS_FOLDER)
     except OSError as error:
         raise CheckpointError(
             f"The checkpoint could not be written to {to}: {error}. Free some space and export again."
@@ -45,8 +51,12 @@ def export(
     for number, (source, episodes) in enumerate(chosen.items()):
         _write_starts(to / STARTS_FOLDER / str(number), _footage(source)[0], episodes)
     size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file()) / 1e6
-    count = sum(map(len, chosen.values()))
-    Console(stderr=True).print(f"{to}: {size:.1f} MB, {count} episodes to start from")
+    Console(stderr=True).print(f"{to}: {size:.1f} MB, {_count(to / STARTS_FOLDER)} episodes to start from")
+
+
+def _count(starts: Path) -> int:
+    folders = (starts, *(each for each in starts.iterdir() if each.is_dir())) if starts.is_dir() else ()
+    return sum(len(EpisodeFolder(each)) for each in folders if shard_paths(each))
 
 
 def _write_starts(folder: Path, footage: Path, episodes: list[Episode]) -> None:

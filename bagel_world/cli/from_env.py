@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bagel_world.cli.claim import claim
 from bagel_world.episodes.manifest import read_manifest, require_same_recording, write_manifest
 from bagel_world.episodes.shards import count_frames
 from bagel_world.errors import ConfigError
@@ -20,6 +21,7 @@ from bagel_world.sims.gym_recording import GymRecording, record_gym_shard
 
 
 def from_env(
+    context: typer.Context,
     env_id: Annotated[
         str,
         typer.Argument(
@@ -70,6 +72,7 @@ def from_env(
     )
     policy_factory(policy)  # a policy that is not there is heard of before an environment is started
     command = shlex.join(["bagel-world", "data", "from-env", env_id, str(out), *_said(recording)])
+    claim(context, out)
     env = recording.open()
     try:
         manifest = recording.manifest(env, out, command=command)

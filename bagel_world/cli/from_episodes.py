@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from bagel_world.cli.claim import claim
 from bagel_world.cli.command_line import command_line
 from bagel_world.episodes.cuts import draw_cuts, find_cuts
 from bagel_world.episodes.manifest import license_of, package_versions, read_manifest
@@ -45,6 +46,7 @@ def from_episodes(
     if seconds is not None and not 0 < seconds < float("inf"):
         raise ConfigError(f"Expected --seconds to be more than 0, got {seconds!r}.")
     console = Console(stderr=True)
+    claim(context, out)
     found, short = find_cuts(episodes, frames=frames, every=every or frames - 1)
     cuts = draw_cuts(found, n, np.random.default_rng(seed))
     stores = [EpisodeFolder(each) for each in episodes]

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bagel_world.cli.claim import claim
 from bagel_world.cli.command_line import command_line
 from bagel_world.episodes.manifest import license_of, package_versions
 from bagel_world.episodes.sample_writer import SampleWriter
@@ -56,6 +57,7 @@ def from_footage(
         seed=seed,
     )
     console = Console(stderr=True)
+    claim(context, out)
     settings = {**plan.model_dump(mode="json"), "footage": [str(each) for each in footage]}
     with SampleWriter(out, command=command_line(context), settings=settings, packages=package_versions(_PACKAGES)) as writer:
         offers = list(track(survey(footage, plan), description="looking", console=console))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bagel_world.cli.claim import claim
 from bagel_world.cli.command_line import command_line
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.types import Frame
@@ -125,6 +126,7 @@ def from_video(
         vit=vit,
         text_loss=text_loss,
     )
+    claim(context, out)
     captioner = _captioner(captions, checkpoint, device, seed)
     with _watching(len(found.sources)) as watch:
         conversion = Conversion(out, config, captioner, workers=workers, command=command_line(context), watch=watch)

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bagel_world.cli.claim import claim
 from bagel_world.episodes.manifest import read_manifest, require_same_recording, write_manifest
 from bagel_world.errors import RecordingError
 from bagel_world.sims.palettes import palette_of
@@ -22,6 +23,7 @@ from bagel_world.sims.recording import Recording, record_shard
 
 
 def record(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Argument(help="Folder for the shards; a recording in it goes on, with more episodes if more are asked for.")
     ],
@@ -52,6 +54,7 @@ def record(
         episodes_per_house=recordable.episodes_per_scene if per_house is None else per_house,
     )
     command = shlex.join(["bagel-world", "record", str(out), *_options(recording)])
+    claim(context, out)
     found = read_manifest(out)
     if found is not None:
         require_same_recording(found, recording.manifest(command=command), out)

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bagel_world.cli.claim import claim
 from bagel_world.errors import TrainingError
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.training.config import TrainingConfig, read_recipe
@@ -30,6 +31,7 @@ PREVIEW_STEPS = 6
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[Path, typer.Argument(help="Recipe in YAML, for example recipes/nano.yaml.")],
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: mot.steps=2000. May be repeated.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the recipe's folder.")] = False,
@@ -48,6 +50,8 @@ def train(
         console.print(f"Checkpoint: {stages.export(found.bagel, found.vae, found.tokenizer)}", highlight=False)
         return
     leads = ranks is None or ranks.leads
+    if leads:
+        claim(context, config.run)
     with progress_bar(console, shown=leads) as bar:
         vae = stages.autoencoder(follow_on(bar, "autoencoder"))
         tokenizer = stages.tokenizer()

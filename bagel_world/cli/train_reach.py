@@ -10,18 +10,21 @@ import torch
 import typer
 from rich.console import Console
 
+from bagel_world.cli.claim import claim
 from bagel_world.cli.reach import PAIRS, figures_of
 from bagel_world.cli.reach_footage import read_houses
 from bagel_world.cli.train import progress_bar
+from bagel_world.errors import ConfigError
 from bagel_world.evaluation.report import to_table
 from bagel_world.perception import Perception
-from bagel_world.reach import ReachConfig, ReachNet, save_reach
+from bagel_world.reach import SIDE_MULTIPLE, ReachConfig, ReachNet, save_reach
 from bagel_world.sims.reach_pairs import ReachPairs, reach_pairs
 from bagel_world.training.reach import Lesson, ReachTrainer, ReachTraining
 from bagel_world.types import Episode
 
 
 def train_reach(
+    context: typer.Context,
     footage: Annotated[list[Path], typer.Argument(help="Folders with houses that `bagel-world record` made.")],
     out: Annotated[Path, typer.Option(help="Folder for the network.")] = Path("runs/reach"),
     held_out: Annotated[
@@ -30,7 +33,9 @@ def train_reach(
     steps: Annotated[int, typer.Option(min=1, help="Of training.")] = ReachTraining().steps,
     batch: Annotated[int, typer.Option(min=1, help="Pairs per step, of pictures and of objects each.")] = ReachTraining().batch,
     goals: Annotated[int, typer.Option(min=1, help="Frames per walk that serve as goal pictures.")] = 6,
-    side: Annotated[int, typer.Option(min=32, help="Pixels of the pictures it looks at; multiples of 32.")] = 64,
+    side: Annotated[
+        int, typer.Option(min=SIDE_MULTIPLE, help=f"Pixels of the pictures it looks at; multiples of {SIDE_MULTIPLE}.")
+    ] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Decides goals, pairs and first weights.")] = 0,
     bfloat16: Annotated[bool, typer.Option(help="Compute in half precision, twice as fast where the processor can.")] = True,
 ) -> None:
@@ -41,7 +46,10 @@ def train_reach(
 
     Example: bagel-world train-reach data/house/train --held-out data/house/validation --out runs/reach
     """
+    if side % SIDE_MULTIPLE:
+        raise ConfigError(f"Expected --side to be a multiple of {SIDE_MULTIPLE}, got {side}.")
     console = Console(stderr=True)
+    claim(context, out)
     torch.manual_seed(seed)
     frames, walks = read_houses(footage, side, console)
     names = tuple(sorted({name for each in walks for seen in each.visible or () for name in seen}))

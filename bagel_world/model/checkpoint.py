@@ -177,6 +177,20 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch
     return Checkpoint(config=config, bagel=bagel.eval(), vae=vae.eval(), tokenizer=tokenizer, folder=folder)
 
 
+def load_vae(folder: str | Path, *, device: torch.device | str = "cpu") -> Vae:
+    """The autoencoder of a checkpoint folder alone.
+
+    Raises:
+        CheckpointError: as of `load`.
+    """
+    folder = Path(folder)
+    with torch.device("meta"):
+        vae = Vae(BagelConfig.from_folder(folder).vae_config)
+    vae.to_empty(device=device)
+    _fill(folder / VAE_FILE, dict(vae.named_parameters()))
+    return vae.eval()
+
+
 @torch.no_grad()
 def _fill(path: Path, parameters: Mapping[str, nn.Parameter]) -> None:
     """Copy a file's tensors into parameters of the same names."""

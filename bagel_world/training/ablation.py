@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bagel_world.errors import ConfigError, TrainingError, nearest
 from bagel_world.training.config import TrainingConfig, read_recipe
-from bagel_world.training.stages import Progress, Stages
+from bagel_world.training.stages import FIGURES, RECIPE, Progress, Stages
 
 LOSSES = {"validation_velocity": "velocity", "validation_text": "text"}
 """What runs are compared by -> its name in tables. Both are unweighted, so that runs with other weights compare."""
@@ -112,13 +112,16 @@ def table_of(runs: Sequence[AblationRun]) -> str:
 
 
 def _run(name: str, changes: tuple[str, ...], config: TrainingConfig, progress: Progress | None) -> AblationRun:
-    marker, finished = config.run / "recipe.json", config.run / "mot.json"
+    marker, finished = config.run / RECIPE, config.run / FIGURES
     if marker.is_file() and _json(marker) != config.model_dump(mode="json"):
         raise TrainingError(f"{config.run} holds a run of another recipe. Remove it, or name another folder as run.")
+    stages = Stages(config, resume=True)
     if not finished.is_file():
-        stages = Stages(config, resume=True)
         vae, tokenizer = stages.autoencoder(), stages.tokenizer()
         stages.export(stages.mot(vae, tokenizer, progress), vae, tokenizer)
+    elif not stages.has_exported:  # it was stopped in between
+        found = stages.averaged()
+        stages.export(found.bagel, found.vae, found.tokenizer)
     rows = map(json.loads, (config.run / "mot" / "log.jsonl").read_text(encoding="utf-8").splitlines())
     curve = [row for row in rows if any(loss in row for loss in LOSSES)]
     return AblationRun(name=name, changes=changes, figures=_json(finished), curve=curve)

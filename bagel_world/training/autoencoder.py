@@ -253,8 +253,7 @@ class AutoencoderTrainer:
 
     def save(self) -> Path:
         """Write the state of the run."""
-        facts = {"seed": self._seed, "guard": self._guard.state()}
-        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts)
+        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, {"guard": self._guard.state()})
 
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""

@@ -25,9 +25,6 @@ from bagel_world.training.optim import Optimizer
 from bagel_world.training.ranks import Ranks
 
 _PREFIX = "state-"
-STATES = f"{_PREFIX}*"
-"""Names of finished states, as a glob."""
-
 _UNFINISHED = ".unfinished-state-"
 
 
@@ -65,6 +62,40 @@ def load_run(run: Path, named: dict[str, nn.Parameter], ema: Ema, optimizer: Opt
     ema.load(part_of(tensors, "average/"), int(facts["updates"]))
     optimizer.load_state_tensors(part_of(tensors, "optimizer/"))
     return step
+
+
+@torch.no_grad()
+def load_averages(run: Path, module: nn.Module) -> None:
+    """Put the averages of the newest state into a module, to be used as it is.
+
+    Raises:
+        TrainingError: there is no state, it cannot be read, or it is of another training.
+    """
+    found = load_state(run)
+    if found is None:
+        raise TrainingError(f"There is no state in {run} yet. Train first.")
+    averages, named = part_of(found[1], "average/"), dict(module.named_parameters())
+    _compare(run, found[0], averages, named)
+    for name, parameter in named.items():
+        parameter.copy_(averages[name])
+
+
+def check_base(run: Path, base: str) -> None:
+    """Check that updates of weights go on from the weights that they were learned on.
+
+    Args:
+        run: where states are.
+        base: fingerprint of the weights there are now.
+
+    Raises:
+        TrainingError: the newest state belongs to others.
+    """
+    learned_on = load_facts(run).get("base", base)
+    if learned_on != base:
+        raise TrainingError(
+            f"The updates in {run} were learned on other weights (fingerprint {learned_on}) than these ({base}). "
+            "Name the checkpoint that the run began with as start_from, or train in another run folder."
+        )
 
 
 def _compare(run: Path, step: int, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

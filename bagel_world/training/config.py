@@ -85,6 +85,11 @@ class TrainingConfig(BaseModel):
             raise ValueError(
                 f"{' and '.join(missing)}: expected a folder of episodes, got none. Or name folders of samples as samples"
             )
+        for what, sources in (("samples", self.samples), ("validation_samples", self.validation_samples)):
+            names = [each.called for each in sources]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{what}: several folders are called {twice!r}. Give each a name of its own (name: ...)")
         if self.validation_samples and not self.samples:
             raise ValueError("validation_samples is for recipes with samples. Leave it out")
         if self.mot.lora is not None and self.start_from is None:

@@ -39,7 +39,7 @@ def training_speed(recipe: TrainingConfig, config: TrainingSpeedConfig, folder: 
     mot = recipe.mot.model_copy(update={**changes, "validation_windows": 1, "validation_packs": 1, "tensorboard": False})
     stages = Stages(recipe.model_copy(update={"run": folder, "mot": mot}), resume=True)
     torch.manual_seed(recipe.seed)
-    vae = Vae(stages.shape.vae_config).to(stages.device) if stages.start is None else stages.start.vae
+    vae = stages.finished_autoencoder() or Vae(stages.shape.vae_config).to(stages.device)
     trainer = stages.trainer(stages.fresh_model(), vae.eval(), stages.tokenizer())
     laps: list[dict[str, float]] = []
     trainer.progress = lambda step, steps, losses: laps.append(trainer.pace.last())

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -18,12 +17,13 @@ from bagel_world.episodes.sample_folder import SampleFolder
 from bagel_world.errors import RecordingError, TrainingError
 from bagel_world.files import replace_text
 from bagel_world.model.bagel import Bagel
-from bagel_world.model.checkpoint import Checkpoint, load, packing_rules, save, save_tensors
+from bagel_world.model.checkpoint import VAE_FILE, WEIGHTS_FILE, Checkpoint, load, load_vae, packing_rules, save, save_tensors
+from bagel_world.model.config import BagelConfig
 from bagel_world.model.tokenizer import Tokenizer
 from bagel_world.model.vae import Vae
 from bagel_world.training.adapter import save_lora
 from bagel_world.training.autoencoder import AutoencoderTrainer
-from bagel_world.training.checkpoint import STATES, load_state, part_of
+from bagel_world.training.checkpoint import check_base, load_averages, states
 from bagel_world.training.config import TrainingConfig
 from bagel_world.training.data.batches import WalkBatches
 from bagel_world.training.data.feeds import Feed, MixedFeed, SampleFeed, WalkFeed
@@ -31,9 +31,10 @@ from bagel_world.training.data.interleave import WalkSampler
 from bagel_world.training.data.latents import LatentTable
 from bagel_world.training.data.material import gather_pictures, gather_texts
 from bagel_world.training.data.sources import SourceConfig, open_samples
-from bagel_world.training.data.walks import Walks, gather_walks
+from bagel_world.training.data.walks import Walks, WalkSource, gather_walks
 from bagel_world.training.data.words import train_tokenizer
 from bagel_world.training.dense import part_experts, tie_experts
+from bagel_world.training.lora import add_lora
 from bagel_world.training.ranks import Ranks
 from bagel_world.training.sample_feed import check_sources, sample_feed
 from bagel_world.training.trainer import Trainer, scale_inputs
@@ -45,7 +46,10 @@ _LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int, dict[str, float]], None]
 Preview = Callable[[int, Checkpoint], dict[str, float]]
 
-_VAE, _TOKENIZER = "ae.safetensors", "tokenizer"
+RECIPE, FIGURES = "recipe.json", "mot.json"
+"""In a run folder: what is trained there, and what became of it once the last step is done."""
+
+_VAE, _TOKENIZER, _MOT = "ae.safetensors", "tokenizer", "mot"
 _VALIDATION_BATCH = 8
 
 
@@ -74,29 +78,18 @@ class Stages:
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32: its rounding is far below the noise of a training step
         self.shape = config.model_shape()
-        marker = config.run / "recipe.json"
-        if marker.is_file() and not resume:
+        if (config.run / RECIPE).is_file() and not resume:
             raise TrainingError(f"{config.run} already holds a run. Go on with --resume, or name another with --set run=FOLDER.")
-        config.run.mkdir(parents=True, exist_ok=True)
-        if ranks is None or ranks.leads:
-            marker.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @property
     def exported(self) -> Path:
         """Where the checkpoint folder goes."""
         return self.config.run / "checkpoint"
 
-    @cached_property
-    def start(self) -> Checkpoint | None:
-        """The checkpoint that the recipe starts from."""
-        folder = self.config.start_from
-        return None if folder is None else load(folder, device=self.device)
-
-    @cached_property
-    def warm(self) -> Checkpoint | None:
-        """The checkpoint whose weights a new shape begins with."""
-        folder = self.config.warm_start
-        return None if folder is None else load(folder, device=self.device)
+    @property
+    def has_exported(self) -> bool:
+        """Whether the checkpoint folder is there, whole."""
+        return all((self.exported / name).is_file() for name in (WEIGHTS_FILE, VAE_FILE))
 
     def walks(self, split: str) -> Walks:
         """Decoded footage of "train" or "validation"; without any, the pictures of samples at the size of the world's frames."""
@@ -125,27 +118,37 @@ class Stages:
         return tuple(found)
 
     def autoencoder(self, progress: Progress | None = None) -> Vae:
-        """Train the autoencoder, or take the finished one."""
-        if self.ranks is None and not any((self.config.run / "mot").glob(STATES)):
+        """Train the autoencoder, or take the finished one. The run folder is this recipe's from here on."""
+        if self.ranks is None or self.ranks.leads:
+            _write_text(self.config.run / RECIPE, self.config.model_dump_json(indent=2) + "\n")
+        finished = self.finished_autoencoder()
+        if self.ranks is None and not states(self.config.run / _MOT):
             self._rehearse()
-        if self.start is not None:
-            return self.start.vae
-        if self.config.autoencoder_from is not None:
-            return load(self.config.autoencoder_from, device=self.device).vae
-        torch.manual_seed(self.config.seed)
-        vae = Vae(self.shape.vae_config).to(self.device)
+        return finished or self._trained_autoencoder(progress)
+
+    def finished_autoencoder(self) -> Vae | None:
+        """The autoencoder of the checkpoint that the recipe names, or of this run; None where it has to be trained."""
+        named = self.config.start_from or self.config.autoencoder_from
+        if named is not None:
+            return load_vae(named, device=self.device)
         path = self.config.run / _VAE
-        if path.is_file():
-            try:
-                vae.load_state_dict(load_file(path))
-            except (RuntimeError, SafetensorError) as error:
-                raise TrainingError(
-                    f"Expected an autoencoder of this recipe's shape in {path}, but it is another or damaged. "
-                    "Resume with the preset that the run began with, or train in another run folder."
-                ) from error
-            return vae.eval()
-        if self.warm is not None and self.warm.config.vae_config == vae.config:
-            vae.load_state_dict(self.warm.vae.state_dict())
+        if not path.is_file():
+            return None
+        vae = Vae(self.shape.vae_config).to(self.device)
+        try:
+            vae.load_state_dict(load_file(path))
+        except (RuntimeError, SafetensorError) as error:
+            raise TrainingError(
+                f"Expected an autoencoder of this recipe's shape in {path}, but it is another or damaged. "
+                "Resume with the preset that the run began with, or train in another run folder."
+            ) from error
+        return vae.eval()
+
+    def _trained_autoencoder(self, progress: Progress | None) -> Vae:
+        torch.manual_seed(self.config.seed)
+        vae, path, warm = Vae(self.shape.vae_config).to(self.device), self.config.run / _VAE, self.config.warm_start
+        if warm is not None and BagelConfig.from_folder(warm).vae_config == vae.config:
+            vae.load_state_dict(load_vae(warm).state_dict())
         trainer = AutoencoderTrainer(
             vae,
             self.config.autoencoder,
@@ -169,22 +172,44 @@ class Stages:
         """Look at all that the world model learns from: what is wrong with it shows before hours go into a training.
 
         Raises:
-            TrainingError: walks shorter than a window, or no samples to measure on.
+            TrainingError: frames of another size than the world's, walks shorter than a window, or no samples to measure on.
             RecordingError: damaged samples, or samples that are too long, more than may be skipped.
         """
+        self._check_frame_size()
         for split in ("train", "validation"):
             if self.config.train:
-                self.walks(split).windows(self.config.mot.walk.frames)
+                walks = self.walks(split)
+                self._check_footage(walks, self.config.train if split == "train" else self.config.validation)
+                walks.windows(self.config.mot.walk.frames)
             if self.config.samples:
                 _LOG.info("looking at the samples of %r", split)
                 opened = [each.open() for each in self.sources(split)]
                 skip, tokenizer = self.config.skip_damaged, self.tokenizer()
                 check_sources(opened, self.config.mot, shape=self.shape, tokenizer=tokenizer, skip=skip)
 
+    def _check_frame_size(self) -> None:
+        height, width = self.shape.world.frame_size
+        stride, most = self.shape.latent_stride, self.shape.max_latent_size
+        if height % stride or width % stride or max(height, width) > stride * most:
+            raise TrainingError(
+                f"Expected a world.frame_size of whole latent tokens, {stride} pixels each and at most {most} a side, "
+                f"got {height} x {width}. Set multiples of {stride} up to {stride * most}, or take another preset."
+            )
+
+    def _check_footage(self, walks: Walks, sources: Sequence[WalkSource]) -> None:
+        height, width = walks.frames.shape[1:3]
+        if (height, width) != self.shape.world.frame_size:
+            wanted = " x ".join(map(str, self.shape.world.frame_size))
+            raise TrainingError(
+                f"Expected frames of {wanted} pixels (world.frame_size), got {height} x {width} in "
+                f"{', '.join(str(each.folder) for each in sources)}. Record at that size (--size), or set world.frame_size "
+                "to the size of the footage."
+            )
+
     def tokenizer(self) -> Tokenizer:
         """Learn the tokenizer from the actions of all tasks and all texts there are, or take the finished one."""
-        if self.start is not None:
-            return self.start.tokenizer
+        if self.config.start_from is not None:
+            return Tokenizer.from_folder(self.config.start_from)
         folder = self.config.run / _TOKENIZER
         with nullcontext() if self.ranks is None else self.ranks.leader_first():
             return Tokenizer.from_folder(folder) if folder.is_dir() else self._learned_tokenizer(folder)
@@ -206,25 +231,33 @@ class Stages:
         figures = trainer.train()
         if self.ranks is not None:
             return self._whole(trainer, figures)
-        _write_figures(self.config.run / "mot.json", {"steps": trainer.step, **figures})
+        _write_figures(self.config.run / FIGURES, {"steps": trainer.step, **figures})
         if trainer.lora is not None:
             save_lora(trainer.lora, self.config.run / "adapter")
             trainer.lora.merge()
         return self._parted(trainer.bagel)
 
     def _whole(self, trainer: Trainer, figures: dict[str, float]) -> Bagel:
-        """The averaged weights of a training by several processes, read back from the state that they saved together."""
+        """The averaged weights of a training by several processes, read back from the state that they saved together.
+
+        Only the first process, which exports, has room for all of them: the others keep their shards.
+        """
         assert self.ranks is not None
         self.ranks.wait()
-        if self.ranks.leads:
-            _write_figures(self.config.run / "mot.json", {"steps": trainer.step, **figures})
-        found = load_state(trainer.run)
-        assert found is not None
-        bagel = self.fresh_model()
-        averages = part_of(found[1], "average/")
-        with torch.no_grad():
-            for name, parameter in bagel.named_parameters():
-                parameter.copy_(averages[name])
+        if not self.ranks.leads:
+            return trainer.bagel
+        _write_figures(self.config.run / FIGURES, {"steps": trainer.step, **figures})
+        return self._averaged_model()
+
+    def _averaged_model(self) -> Bagel:
+        """The averaged weights of the newest state, with what low-rank updates learned merged into them."""
+        bagel, run, lora = self.fresh_model(), self.config.run / _MOT, None
+        if self.config.mot.lora is not None:
+            lora = add_lora(bagel, self.config.mot.lora, torch.Generator().manual_seed(self.config.seed))
+            check_base(run, lora.base)
+        load_averages(run, bagel if lora is None else lora)
+        if lora is not None:
+            lora.merge()
         return self._parted(bagel)
 
     def _parted(self, bagel: Bagel) -> Bagel:
@@ -242,8 +275,8 @@ class Stages:
         bagel.initialize(generator)
         scale_inputs(bagel, generator)
         bagel.to(self.device)
-        if self.warm is not None:
-            left = warm_up(bagel, self.tokenizer(), self.warm)
+        if self.config.warm_start is not None:
+            left = warm_up(bagel, self.tokenizer(), load(self.config.warm_start, device=self.device))
             _LOG.info("%s has no weights for: %s", self.config.warm_start, ", ".join(left) or "nothing")
         return self._begun(bagel)
 
@@ -271,7 +304,7 @@ class Stages:
             self.config.mot,
             train=feeds[0],
             validation=feeds[1],
-            run=self.config.run / "mot",
+            run=self.config.run / _MOT,
             seed=self.config.seed,
             workers=self.config.workers,
             progress=progress,
@@ -294,12 +327,12 @@ class Stages:
         if split == "train":
             sampler = WalkSampler(latents, tokenizer, mot.walk, seed=self.config.seed)
             threads = min(mot.batch, step_threads(self.config.workers, self.device) if self.ranks is None else self.ranks.count)
-            batches = WalkBatches(sampler, rules, batch=mot.batch, slices=threads)
+            batches = WalkBatches(sampler, rules, batch=mot.batch, slices=threads, balanced=mot.balance_texts)
             return WalkFeed(batches, steps=mot.steps, loaders=self.config.loaders)
         walk = mot.walk.model_copy(update={"imagined_share": 0.0})
         sampler = WalkSampler(latents, tokenizer, walk, seed=self.config.seed + 1)
         slices = -(-mot.validation_windows // _VALIDATION_BATCH)
-        return WalkFeed(WalkBatches(sampler, rules, batch=mot.validation_windows, slices=slices))
+        return WalkFeed(WalkBatches(sampler, rules, batch=mot.validation_windows, slices=slices, balanced=mot.balance_texts))
 
     def sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> SampleFeed:
         """Packs of the samples of "train" or "validation"."""
@@ -320,19 +353,15 @@ class Stages:
         )
 
     def averaged(self) -> Checkpoint:
-        """The averaged weights of the newest state, whether training has finished or not.
+        """The averaged weights of the newest state, whether training has finished or goes on beside: the run is only read.
 
         Raises:
-            TrainingError: there is no state yet.
+            TrainingError: there is no state yet, or it is of another training.
         """
-        vae, tokenizer = self.autoencoder(), self.tokenizer()
-        trainer = self.trainer(self.fresh_model(), vae, tokenizer)
-        if not trainer.resume():
-            raise TrainingError(f"There is no state of the world model in {trainer.run} yet. Train first.")
-        trainer.ema.swap()
-        if trainer.lora is not None:
-            trainer.lora.merge()
-        return Checkpoint(config=self.shape, bagel=self._parted(trainer.bagel), vae=vae, tokenizer=tokenizer)
+        vae = self.finished_autoencoder() if states(self.config.run / _MOT) else None
+        if vae is None:
+            raise TrainingError(f"There is no state of the world model in {self.config.run / _MOT} yet. Train first.")
+        return Checkpoint(config=self.shape, bagel=self._averaged_model(), vae=vae, tokenizer=self.tokenizer())
 
     def export(self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer) -> Path:
         """Write the checkpoint folder in the published layout; its path."""
@@ -348,7 +377,13 @@ def _has_split(source: SourceConfig, split: str) -> bool:
 
 
 def _write_figures(path: Path, figures: dict[str, float]) -> None:
+    _write_text(path, json.dumps(figures, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
     try:
-        replace_text(path, json.dumps(figures, indent=2) + "\n")
+        replace_text(path, text)
     except OSError as error:
-        raise TrainingError(f"Could not write {path}: {error}. Free some space and resume.") from error
+        raise TrainingError(
+            f"Could not write {path}: {error}. Free some space and resume, or name another run folder."
+        ) from error

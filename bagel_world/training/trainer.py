@@ -19,12 +19,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor
 
+from bagel_world.errors import ConfigError
 from bagel_world.model.attention import Plan
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.mot import Wanted
 from bagel_world.model.packing import Packed
 from bagel_world.training.arithmetic import product_peak, step_flop
-from bagel_world.training.checkpoint import load_facts, load_run, save_run
+from bagel_world.training.checkpoint import check_base, load_facts, load_run, save_run
 from bagel_world.training.curves import Curves
 from bagel_world.training.data.batches import Batch
 from bagel_world.training.data.budget import PackConfig
@@ -282,13 +283,21 @@ class Trainer:
 
     def save(self) -> Path:
         """Write the state of the run."""
-        facts = {"feed": self._feed.position(), "guard": self._guard.state()}
+        facts: dict[str, Any] = {"feed": self._feed.position(), "guard": self._guard.state()}
+        if self.lora is not None:
+            facts["base"] = self.lora.base
         path = save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks)
         self._saved = self.step
         return path
 
     def resume(self) -> bool:
-        """Go on from the newest state; False where there is none."""
+        """Go on from the newest state; False where there is none.
+
+        Raises:
+            TrainingError: it cannot be read, or is of another training.
+        """
+        if self.lora is not None:
+            check_base(self.run, self.lora.base)
         step = load_run(self.run, self._named, self.ema, self._optimizer, self.ranks)
         if self._leads:
             self._log.cut(step or 0)
@@ -349,11 +358,20 @@ def taught_parts(config: MotConfig, *, shown: bool) -> tuple[str, ...]:
     Args:
         config: the recipe.
         shown: whether the data shows images through the ViT, as samples may and walks do not.
+
+    Raises:
+        ConfigError: the data teaches none of those of the recipe.
     """
-    if config.trains is not None:
-        return config.trains
     idle = set() if shown and config.segments.vit else {"vit", "connector"}
-    return tuple(name for name in PARTS if name not in (idle if config.text_weight else idle | {"head"}))
+    idle |= set() if config.text_weight else {"head"}
+    if config.trains is None:
+        return tuple(name for name in PARTS if name not in idle)
+    if set(config.trains) <= idle:
+        raise ConfigError(
+            f"Nothing here teaches {', '.join(config.trains)} (mot.trains). The vit and the connector learn from samples whose "
+            "images are shown through the ViT (mot.segments.vit), the head from texts (mot.text_weight)."
+        )
+    return config.trains
 
 
 def matrix_names(named: dict[str, torch.nn.Parameter]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import IO
 
 import imageio.v3 as iio
 import numpy as np
@@ -62,6 +64,35 @@ def test_walks_of_several_folders_are_all_brought(checkpoint: Path, walks: list[
     assert call("export", checkpoint, tmp_path / "x", "--starts", f"{source}:1", "--starts", f"{source}:0,1") == 0
     starts = BagelWorld.from_pretrained(tmp_path / "x").starts
     assert [each.metadata["episode_id"] for each in starts] == [walks[place].metadata["episode_id"] for place in (0, 2, 0)]
+
+
+def test_walks_come_along_where_no_others_are_named(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("export", checkpoint, tmp_path / "x") == 0
+    assert "2 episodes to start from" in " ".join(capsys.readouterr().err.split())
+    for one, other in zip(
+        BagelWorld.from_pretrained(tmp_path / "x").starts, BagelWorld.from_pretrained(checkpoint).starts, strict=True
+    ):
+        np.testing.assert_array_equal(one.frames, other.frames)
+
+
+def test_a_checkpoint_is_not_exported_onto_itself(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("export", checkpoint, checkpoint) == 2
+    assert "another folder" in capsys.readouterr().err
+
+
+def test_an_export_that_fails_leaves_the_good_one(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("export", checkpoint, tmp_path / "x") == 0
+
+    def full(original: IO[bytes], copy: IO[bytes]) -> None:
+        copy.write(original.read(1000))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    assert call("export", checkpoint, tmp_path / "x") == 2
+    assert "Free some space" in capsys.readouterr().err
+    assert len(BagelWorld.from_pretrained(tmp_path / "x").starts) == 2
 
 
 @pytest.mark.parametrize("numbers", [":7", "", ":one", ":"])

@@ -62,3 +62,26 @@ def test_the_last_call_can_be_replayed() -> None:
     assert watch.replay("in") == 3
     assert machine.fed == [1, 2, 2]
     assert watch.seconds == {"in": 2.0}
+
+
+class Queue:
+    """A machine that is only told what to do, as a GPU is; the work is done when somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.ticks, self.told = 0, 0
+
+    def tell(self, ticks: int) -> None:
+        self.told += ticks
+
+    def finish(self) -> None:
+        self.ticks, self.told = self.ticks + self.told, 0
+
+
+def test_work_counts_where_it_was_told() -> None:
+    queue = Queue()
+    queue.tell(1000)  # by somebody else, before
+    watch = Stopwatch(lambda: float(queue.ticks), queue.finish)
+    with watch.on({"tell": (queue, "tell")}):
+        queue.tell(3)
+        queue.tell(4)
+    assert watch.seconds == {"tell": 7.0}

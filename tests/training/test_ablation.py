@@ -70,6 +70,16 @@ def test_every_run_is_trained_once_and_told_of_in_a_table_and_a_figure(plan: Pat
     assert [[row["step"] for row in run.curve] for run in runs] == [[2, 4]] * 3
 
 
+def test_what_was_stopped_before_its_export_is_exported(plan: Path) -> None:
+    ablations = read_ablations(plan)
+    run_ablations(ablations)
+    checkpoint = ablations.run / "mixture" / "checkpoint"
+    weights = (checkpoint / "ema.safetensors").read_bytes()
+    (checkpoint / "ema.safetensors").unlink()
+    run_ablations(ablations)
+    assert (checkpoint / "ema.safetensors").read_bytes() == weights
+
+
 def test_a_dense_model_is_written_with_two_equal_experts(plan: Path) -> None:
     ablations = read_ablations(plan)
     run_ablations(ablations)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from bagel_world.model.checkpoint import packing_rules
@@ -70,3 +71,14 @@ def test_batches_made_ahead_are_those_made_in_place(tmp_path: Path) -> None:
     steps = [torch.cat([batches[2 * step].targets, batches[2 * step + 1].targets]) for step in (0, 1)]
     wanted = [torch.cat([sampler.window(step, place).targets for place in range(4)]) for step in (0, 1)]
     assert torch.equal(torch.stack(steps), torch.stack(wanted))
+
+
+@pytest.mark.parametrize(("batch", "slices"), [(5, 4), (8, 5), (8, 6), (8, 7), (16, 9), (3, 3), (7, 1)])
+def test_every_slice_has_windows_and_none_is_left_out(tmp_path: Path, batch: int, slices: int) -> None:
+    sampler = WalkSampler(make_latents(tmp_path), make_tokenizer(), WalkConfig(frames=2, copies=1), seed=0)
+    parts = WalkBatches(sampler, RULES, batch=batch, slices=slices)
+    found = [parts[2 * slices + part] for part in range(slices)]
+    counts = [len(each.packed.layouts) for each in found]
+    assert sum(counts) == batch
+    assert max(counts) - min(counts) <= 1
+    assert [each.velocity_share for each in found] == pytest.approx([count * slices / batch for count in counts])

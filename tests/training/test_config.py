@@ -56,6 +56,14 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, change: str, wha
         ("run: c\ntrain: a\nsamples: [{folder: d}]\n", "validation: expected a folder of episodes, got none"),
         (RECIPE + "train: [{folder: a, wieght: 2}]\n", "no setting 'train.0.wieght'"),
         (RECIPE + "start_from: d\nwarm_start: e\n", "start_from and warm_start exclude each other"),
+        (
+            "run: c\nsamples: [{folder: a/train}, {folder: b/train}]\n",
+            "samples: several folders are called 'train'.*name of its own",
+        ),
+        (
+            "run: c\nsamples: [{folder: a}]\nvalidation_samples: [{folder: b}, {folder: c/b}]\n",
+            "validation_samples: several folders",
+        ),
         (RECIPE + "validation_samples: [{folder: d}]\n", "validation_samples is for recipes with samples"),
         (RECIPE + "preset: tiny\nstart_from: d\n", "start_from brings a shape of its own"),
         ("run: c\nsamples: [{folder: d, weight: 0}]\n", r"samples\.0\.weight: Input should be greater than 0"),

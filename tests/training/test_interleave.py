@@ -65,9 +65,24 @@ def test_context_noise_touches_context_only() -> None:
     torch.testing.assert_close(segments[1].tokens - segments[1].timestep * sample.targets[:4], tokens[1], atol=1e-5, rtol=1e-5)
 
 
-def test_dropped_texts_leave_no_tokens() -> None:
-    _, sample = _walk(text_dropout=1.0)
-    assert not any(isinstance(each, TextSegment) for each in sample.segments)
+def test_dropped_texts_leave_no_tokens(tmp_path: Path) -> None:
+    config = WalkConfig(frames=3, text_dropout=1.0, predict_actions=True)
+    sampler = WalkSampler(make_latents(tmp_path), make_tokenizer(), config, seed=0)
+    assert not any(isinstance(each, TextSegment) for each in sampler.window(0, 0).segments)
+    assert sampler.predicted(0, 0, balanced=False) == 0
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_what_a_window_predicts_is_known_before_it_is_made(tmp_path: Path, balanced: bool) -> None:
+    config = WalkConfig(frames=4, text_dropout=0.4, predict_actions=True)
+    sampler, rules = (
+        WalkSampler(make_latents(tmp_path), make_tokenizer(), config, seed=0),
+        packing_rules(make_config(), make_tokenizer()),
+    )
+    told = [sampler.predicted(step, place, balanced=balanced) for step in range(4) for place in range(3)]
+    packs = [pack([sampler.window(step, place).segments], rules) for step in range(4) for place in range(3)]
+    assert told == pytest.approx([float(packed.label_weights.sum()) if balanced else len(packed.labels) for packed in packs])
+    assert len(set(told)) > 1
 
 
 def test_windows_depend_on_seed_step_and_place_alone(tmp_path: Path) -> None:

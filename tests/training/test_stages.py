@@ -69,7 +69,8 @@ def test_command_ends_in_a_checkpoint_that_loads(recipe: Path) -> None:
 
 def test_a_run_is_not_begun_twice_by_accident(recipe: Path) -> None:
     config = read_recipe(recipe)
-    Stages(config, resume=False)
+    Stages(config, resume=False)  # looks only
+    Stages(config, resume=False).autoencoder()
     with pytest.raises(TrainingError, match="--resume"):
         Stages(config, resume=False)
     Stages(config, resume=True)
@@ -85,10 +86,76 @@ def test_a_finished_autoencoder_is_read_and_not_trained_again(recipe: Path) -> N
         assert torch.equal(one, other), name
 
 
-def test_export_before_training_is_refused(recipe: Path) -> None:
-    stages = Stages(read_recipe(recipe), resume=False)
-    with pytest.raises(TrainingError, match="no state of the world model"):
-        stages.averaged()
+def _listing(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_export_before_training_is_refused_and_leaves_nothing(recipe: Path) -> None:
+    for resume in (False, True):
+        with pytest.raises(TrainingError, match="no state of the world model"):
+            Stages(read_recipe(recipe), resume=resume).averaged()
+    assert not (recipe.parent / "run").exists()
+
+
+def test_export_beside_a_training_only_reads(recipe: Path) -> None:
+    stages = Stages(read_recipe(recipe, ["mot.steps=3"]), resume=False)
+    stages.mot(stages.autoencoder(), stages.tokenizer())
+    run = recipe.parent / "run"
+    with (run / "mot" / "log.jsonl").open("a") as file:
+        file.write('{"step": 1000}\n')  # of a training that has gone on since its newest state
+    before = _listing(run)
+    Stages(read_recipe(recipe, ["mot.steps=500"]), resume=True).averaged()
+    assert _listing(run) == before
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [((40, 40), "got 40 x 40 in"), ((16, 16), "got 16 x 16 in"), ((32, 64), "got 32 x 64 in")]
+)
+def test_frames_of_another_size_end_the_run_before_the_autoencoder_is_trained(
+    recipe: Path, size: tuple[int, int], said: str
+) -> None:
+    frames = np.zeros((6, *size, 3), np.uint8)
+    walk = Episode(frames=frames, actions=(Action(text="Look left"),) * 5, metadata={"episode_id": "e"})
+    write_shard(recipe.parent / "other", 0, [walk])
+    config = read_recipe(recipe, [f"train={recipe.parent / 'other'}"])
+    with pytest.raises(TrainingError, match=f"Expected frames of 32 x 32 pixels .* {said}"):
+        Stages(config, resume=False).autoencoder()
+    assert not (recipe.parent / "run" / "autoencoder").exists()
+
+
+@pytest.mark.parametrize("size", [[40, 40], [32, 8], [4096, 4096]])
+def test_a_world_without_whole_tokens_is_refused(recipe: Path, size: list[int]) -> None:
+    with pytest.raises(TrainingError, match="whole latent tokens"):
+        Stages(read_recipe(recipe, [f"world.frame_size={size}"]), resume=False).autoencoder()
+
+
+def test_updates_do_not_go_on_from_other_weights(recipe: Path) -> None:
+    assert _run(recipe, "mot.steps=2") == 0
+    base = recipe.parent / "run" / "checkpoint"
+    settings = yaml.safe_load(recipe.read_text())
+    del settings["preset"]
+    settings |= {"start_from": str(base), "run": str(recipe.parent / "tuned")}
+    settings["mot"] |= {"lora": {"rank": 2, "alpha": 2}, "steps": 2}
+    tune = recipe.parent / "tune.yaml"
+    tune.write_text(yaml.safe_dump(settings))
+    stages = Stages(read_recipe(tune), resume=False)
+    merged = stages.mot(stages.autoencoder(), stages.tokenizer())
+    again = Stages(read_recipe(tune), resume=True).averaged().bagel
+    for (name, one), (_, other) in zip(merged.named_parameters(), again.named_parameters(), strict=True):
+        assert torch.equal(one, other), name
+    assert _run(recipe, "mot.steps=2", "seed=5", f"run={recipe.parent / 'another'}") == 0
+    settings["start_from"] = str(recipe.parent / "another" / "checkpoint")
+    tune.write_text(yaml.safe_dump(settings))
+    later = Stages(read_recipe(tune, ["mot.steps=3"]), resume=True)
+    for attempt in (later.averaged, lambda: later.mot(later.autoencoder(), later.tokenizer())):
+        with pytest.raises(TrainingError, match="learned on other weights"):
+            attempt()
+
+
+def test_a_run_folder_that_cannot_be_written_is_a_clear_error(recipe: Path) -> None:
+    (recipe.parent / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"Could not write .*recipe\.json"):
+        Stages(read_recipe(recipe, [f"run={recipe.parent / 'file' / 'run'}"]), resume=False).autoencoder()
 
 
 SAMPLES = {"segments": {"vit": False, "shift": 3.0}, "pack": {"tokens": 120}, "batch": 2, "validation_packs": 1}

@@ -170,10 +170,17 @@ def test_writing_is_learned_when_it_has_a_weight(tmp_path: Path) -> None:
     assert after["validation_text"] < 0.3 * before["validation_text"]
 
 
-def test_losses_of_unequal_slices_average_to_the_loss_of_all(tmp_path: Path) -> None:
-    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"text_weight": 1.0}))
-    sampler = trainer._feed.batches.sampler  # type: ignore[attr-defined]
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("slices", [2, 3, 5])
+def test_losses_of_unequal_slices_average_to_the_loss_of_all(tmp_path: Path, slices: int, balanced: bool) -> None:
+    walk = CONFIG.walk.model_copy(update={"predict_actions": True, "text_dropout": 0.3})
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"text_weight": 1.0, "balance_texts": balanced, "walk": walk}))
+    sampler = WalkSampler(make_latents(tmp_path / "cache"), make_tokenizer(), walk, seed=0)
     rules = packing_rules(make_config(), make_tokenizer())
-    whole, parted = (WalkFeed(WalkBatches(sampler, rules, batch=5, slices=slices)).slices(3) for slices in (1, 2))
-    found = [trainer._loss_of(make())["velocity"].item() for make in parted]
-    assert sum(found) / 2 == pytest.approx(trainer._loss_of(whole[0]())["velocity"].item(), rel=1e-6)
+    whole, parted = (
+        WalkFeed(WalkBatches(sampler, rules, batch=5, slices=count, balanced=balanced)).slices(3) for count in (1, slices)
+    )
+    found = [trainer._loss_of(make()) for make in parted]
+    for name, value in trainer._loss_of(whole[0]()).items():
+        mean = sum(losses[name].item() for losses in found if name in losses) / slices
+        assert mean == pytest.approx(value.item(), rel=1e-5), name

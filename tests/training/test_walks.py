@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bagel_world.episodes import write_shard
-from bagel_world.errors import TrainingError
+from bagel_world.episodes import shard_path, write_shard
+from bagel_world.errors import RecordingError, TrainingError
+from bagel_world.training.data.cache import store_facts, store_frames
 from bagel_world.training.data.walks import WalkSource, gather_walks
 from bagel_world.types import Action, Episode
 from tests.training.walks import make_walks
@@ -71,3 +74,38 @@ def test_a_folder_without_a_long_enough_episode_is_refused(tmp_path: Path) -> No
     walks = gather_walks([WalkSource(folder=tmp_path / "one"), WalkSource(folder=tmp_path / "other")], tmp_path / "cache")
     with pytest.raises(TrainingError, match=r"at least 5 frames, the longest has 3"):
         walks.windows(5)
+
+
+def test_frames_are_written_one_part_at_a_time(tmp_path: Path) -> None:
+    episodes = [_episode(number, 3 + number % 5) for number in range(200)]  # the number of frames outgrows one digit
+    alive: list[weakref.ref[np.ndarray]] = []
+
+    def parts() -> Iterator[np.ndarray]:
+        for episode in episodes:
+            part = episode.frames.copy()
+            alive.append(weakref.ref(part))
+            yield part
+            del part
+            assert sum(each() is not None for each in alive) <= 2
+
+    store_frames(tmp_path / "frames.npy", parts())
+    found = np.load(tmp_path / "frames.npy", mmap_mode="r")
+    np.testing.assert_array_equal(found, np.concatenate([episode.frames for episode in episodes]))
+
+
+def test_frames_that_cannot_be_written_are_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match="Free some space or choose another run folder"):
+        store_frames(tmp_path / "file" / "frames.npy", [_episode(0, 3).frames])
+    with pytest.raises(TrainingError, match="Free some space or choose another run folder"):
+        store_facts(tmp_path / "file" / "facts.json", {})
+
+
+def test_a_damaged_shard_is_called_damaged(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shards", 0, [_episode(0, 3)])
+    write_shard(tmp_path / "shards", 1, [_episode(1, 3)])
+    path = shard_path(tmp_path / "shards", 1)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(RecordingError, match="episodes-00001"):
+        gather_walks([WalkSource(folder=tmp_path / "shards")], tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*frames*"))

@@ -101,6 +101,12 @@ def collate_samples(samples: Sequence[SegmentedSample], rules: PackingRules) -> 
     return Batch(packed=pack([each.segments for each in samples], rules), targets=torch.cat([each.targets for each in samples]))
 
 
+def shares(weights: Sequence[float]) -> list[float]:
+    """The weight of every slice over their mean: losses that have it as a factor average to the loss of all of them."""
+    mean = sum(weights) / len(weights)
+    return [weight / mean if mean else 1.0 for weight in weights]
+
+
 def _estimates(samples: Sequence[WalkSample]) -> Estimates | None:
     places, sources, times = [], [], []
     offset = 0
@@ -134,23 +140,27 @@ class WalkBatches(Dataset[Batch]):
         sampler: draws the windows.
         rules: how they are packed.
         batch: windows per step.
-        slices: parts of a step; where they cannot be equal, the last is smaller.
+        slices: parts of a step, at most one per window; where they cannot be equal, some have a window more.
+        balanced: whether tokens of texts are weighed by 1 / sqrt(length).
     """
 
-    def __init__(self, sampler: WalkSampler, rules: PackingRules, *, batch: int, slices: int) -> None:
+    def __init__(self, sampler: WalkSampler, rules: PackingRules, *, batch: int, slices: int, balanced: bool = False) -> None:
         self.sampler = sampler
         self._rules = rules
         self._batch = batch
         self.slices = slices
-        self._share = -(-batch // slices)
+        self._balanced = balanced
 
     def __getitem__(self, number: int) -> Batch:
         """Draw and pack one slice."""
         step, part = divmod(number, self.slices)
-        places = range(part * self._share, min((part + 1) * self._share, self._batch))
-        batch = collate_walks([self.sampler.window(step, place) for place in places], self._rules)
-        share = len(places) * self.slices / self._batch
-        return batch if share == 1.0 else replace(batch, velocity_share=share, text_share=share)
+        parts = [range(each * self._batch // self.slices, (each + 1) * self._batch // self.slices) for each in range(self.slices)]
+        batch = collate_walks([self.sampler.window(step, place) for place in parts[part]], self._rules)
+        noised = shares([len(places) for places in parts])
+        texts = shares(
+            [sum(self.sampler.predicted(step, place, balanced=self._balanced) for place in places) for places in parts]
+        )
+        return replace(batch, velocity_share=noised[part], text_share=texts[part])
 
     def ahead(self, first: int, last: int, loaders: int) -> Iterator[Batch]:
         """The slices `first` to `last` - 1, made ahead of time by that many processes."""

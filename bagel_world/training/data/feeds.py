@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from bagel_world.errors import TrainingError
 from bagel_world.model.packing import PackingRules, TextSegment
-from bagel_world.training.data.batches import Batch, WalkBatches, collate_samples
+from bagel_world.training.data.batches import Batch, WalkBatches, collate_samples, shares
 from bagel_world.training.data.budget import Packer
 from bagel_world.training.data.segments import SegmentedSample, Segmenter
 from bagel_world.training.data.stream import Drawn
@@ -118,8 +118,8 @@ class SampleFeed:
         packs = self._draw() if self._next is None else self._next.result()
         self._position = self._packer.position()
         self._next = None if self._pool is None else self._pool.submit(self._draw)
-        noised = _shares([sum(len(each.targets) for each in pack) for pack in packs])
-        texts = _shares([sum(_predicting(each, balanced=self._balanced) for each in pack) for pack in packs])
+        noised = shares([sum(len(each.targets) for each in pack) for pack in packs])
+        texts = shares([sum(_predicting(each, balanced=self._balanced) for each in pack) for pack in packs])
         return [
             partial(_packed, pack, self._rules, velocity_share=one, text_share=other)
             for pack, one, other in zip(packs, noised, texts, strict=True)
@@ -201,8 +201,3 @@ def _packed(samples: Sequence[SegmentedSample], rules: PackingRules, **shares: f
 def _predicting(sample: SegmentedSample, *, balanced: bool) -> float:
     counts = [len(each.ids) - 1 for each in sample.segments if isinstance(each, TextSegment) and each.loss]
     return sum(count**0.5 for count in counts) if balanced else sum(counts)
-
-
-def _shares(weights: Sequence[float]) -> list[float]:
-    mean = sum(weights) / len(weights)
-    return [weight / mean if mean else 1.0 for weight in weights]

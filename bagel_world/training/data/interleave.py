@@ -8,7 +8,7 @@ came before it and is itself invisible to what follows. Each has its own noise l
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,23 +93,37 @@ class WalkSampler:
         imagines = step % self._config.imagined_every == 0
         return self.sample(np.random.default_rng((self._seed, step, place)), imagines=imagines)
 
+    def predicted(self, step: int, place: int, *, balanced: bool) -> float:
+        """What window `place` of a step counts for in the text loss: its tokens that predict, or the sum of their weights."""
+        if not self._config.predict_actions:
+            return 0.0
+        _, _, texts = self._place(np.random.default_rng((self._seed, step, place)))
+        counts = [len(self._ids[text]) - 1 for text in texts if text is not None]
+        return sum(count**0.5 for count in counts) if balanced else sum(counts)
+
     def sample(self, rng: np.random.Generator, *, imagines: bool = False) -> WalkSample:
         """One window."""
+        start, mirrored, texts = self._place(rng)
+        tokens = self._latents.window(start, self._config.frames, mirrored=mirrored)
+        sample = build_walk(tokens, texts, self._ids, self._latents.grid, self._config, rng)
+        return sample if imagines else replace(sample, imagined=(False,) * len(sample.imagined))
+
+    def _place(self, rng: np.random.Generator) -> tuple[int, bool, list[str | None]]:
+        """Where a window begins, whether it is mirrored, and the actions between its frames; None where one is left out."""
         config = self._config
         windows = self._windows[int(np.searchsorted(self._shares, rng.random(), side="right")) if len(self._windows) > 1 else 0]
         start = int(windows[rng.integers(len(windows))])
         mirrored = bool(config.mirrors) and rng.random() < 0.5
         words = [self._latents.walks.actions[place] for place in range(start + 1, start + config.frames)]
         mirrored = mirrored and all(word in self._reflected for word in words)
-        tokens = self._latents.window(start, config.frames, mirrored=mirrored)
+        dropped = rng.random(len(words)) < config.text_dropout
         texts = [self._reflected[word] if mirrored else word for word in words]
-        sample = build_walk(tokens, texts, self._ids, self._latents.grid, config, rng)
-        return sample if imagines else replace(sample, imagined=(False,) * len(sample.imagined))
+        return start, mirrored, [None if left_out else text for text, left_out in zip(texts, dropped, strict=True)]
 
 
 def build_walk(
     tokens: Tensor,
-    texts: list[str],
+    texts: Sequence[str | None],
     ids: Mapping[str, tuple[int, ...]],
     grid: tuple[int, int],
     config: WalkConfig,
@@ -119,7 +133,7 @@ def build_walk(
 
     Args:
         tokens: latent tokens of its frames, (frames, tokens, latent size).
-        texts: the actions between them.
+        texts: the actions between them; None where nothing is said.
         ids: token ids of every action, with begin and end marks.
         grid: rows and columns of latent tokens.
         config: what is noised how.
@@ -132,10 +146,9 @@ def build_walk(
     data = tokens[1:].repeat_interleave(config.copies, dim=0)
     noised = interpolate(data, noise, times[:, None, None])
     clean = _roughen(tokens, config, rng)
-    dropped = rng.random(len(texts)) < config.text_dropout
     segments: list[Segment] = [LatentSegment(tokens=clean[0], grid=grid)]
     for place, text in enumerate(texts):
-        if not dropped[place]:
+        if text is not None:
             segments.append(TextSegment(ids=ids[text], loss=config.predict_actions))
         for copy in range(place * config.copies, (place + 1) * config.copies):
             segments.append(LatentSegment(tokens=noised[copy], grid=grid, timestep=float(times[copy]), noised=True))

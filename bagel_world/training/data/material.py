@@ -13,8 +13,8 @@ import numpy as np
 from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.samples import ImagePart, Sample, TextPart
 from bagel_world.errors import BagelWorldError, TrainingError
-from bagel_world.files import replace_text, replacing
 from bagel_world.images import fit_image
+from bagel_world.training.data.cache import store_facts, store_frames
 from bagel_world.training.data.sources import Source, SourceConfig, files_of, note_lost
 from bagel_world.training.data.walks import Walks, identity_of
 from bagel_world.types import Frame
@@ -50,15 +50,8 @@ def gather_pictures(
     facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() and frames_path.is_file() else {}
     if facts.get("key") != key:
         _LOG.info("decoding the pictures of %s into %s", ", ".join(each.name for each in opened), cache)
-        frames, facts = _decode(opened, size, most, damage)
-        try:
-            with replacing(frames_path) as file:
-                np.save(file, np.stack(frames))
-            replace_text(facts_path, json.dumps({"key": key, **facts}))
-        except OSError as error:
-            raise TrainingError(
-                f"Could not write {frames_path}: {error}. Free some space or choose another run folder."
-            ) from error
+        facts = {"key": key, **_decode(opened, size, most, damage, frames_path)}
+        store_facts(facts_path, facts)
     frames = np.load(frames_path, mmap_mode="r")
     starts = np.array(facts["starts"], np.int64)
     return Walks(
@@ -95,23 +88,26 @@ def _texts(sample: Sample) -> list[str]:
     return [part.text for part in sample.texts]
 
 
-def _decode(sources: Sequence[Source], size: tuple[int, int], most: int, damage: Damage) -> tuple[list[Frame], dict[str, Any]]:
+def _decode(sources: Sequence[Source], size: tuple[int, int], most: int, damage: Damage, frames_path: Path) -> dict[str, Any]:
     def decode(sample: Sample) -> tuple[Sample, list[Frame]]:
         return sample, [fit_image(part.frame(), size) for part in sample.images]
 
-    frames: list[Frame] = []
     starts, actions = [0], []
-    for sample, pictures in spread_samples(sources, most, decode, damage):
-        words: list[str] = []
-        for part in sample.parts:
-            if isinstance(part, ImagePart):
-                actions.append(" ".join(words) if len(actions) > starts[-1] else "")
-                words = []
-            elif isinstance(part, TextPart) and part.role == "action":
-                words.append(part.text)
-        frames += pictures
-        if pictures:
-            starts.append(len(frames))
-    if not frames:
-        raise TrainingError(f"Expected samples with pictures in {', '.join(each.name for each in sources)}, found none.")
-    return frames, {"starts": starts, "actions": actions}
+
+    def frames() -> Iterator[Frame]:
+        for sample, pictures in spread_samples(sources, most, decode, damage):
+            words: list[str] = []
+            for part in sample.parts:
+                if isinstance(part, ImagePart):
+                    actions.append(" ".join(words) if len(actions) > starts[-1] else "")
+                    words = []
+                elif isinstance(part, TextPart) and part.role == "action":
+                    words.append(part.text)
+            if pictures:
+                starts.append(starts[-1] + len(pictures))
+                yield np.stack(pictures)
+        if starts[-1] == 0:
+            raise TrainingError(f"Expected samples with pictures in {', '.join(each.name for each in sources)}, found none.")
+
+    store_frames(frames_path, frames())
+    return {"starts": starts, "actions": actions}

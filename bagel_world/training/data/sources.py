@@ -69,15 +69,24 @@ class SourceConfig(BaseModel):
     images: Path | None = Field(default=None, description="Folder of the images that JSON lines name.")
     license: str = Field(default="unknown", description="Of a folder in the published layout, which does not tell.")
 
+    @property
+    def called(self) -> str:
+        """What logs and positions call it."""
+        return self.name or self.folder.name
+
     def open(self) -> Source:
         """The source.
 
         Raises:
             RecordingError: nothing to read there, or nothing of this split.
         """
-        name = self.name or self.folder.name
         found = open_samples(self.folder, split=self.split, images=self.images, license=self.license)
-        facts: dict[str, Any] = {"name": name, "count": len(found), "weight": self.weight, "lost": tuple(found.unlisted_damage)}
+        facts: dict[str, Any] = {
+            "name": self.called,
+            "count": len(found),
+            "weight": self.weight,
+            "lost": tuple(found.unlisted_damage),
+        }
         if isinstance(found, PublishedFolder):
             return Source(read=found.draw, blocks=found.blocks, **facts)
         blocks = tuple(shard.samples for shard in found.shards)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from bagel_world.episodes.shards import read_episodes, shard_paths
 from bagel_world.errors import TrainingError
-from bagel_world.files import replace_text, replacing
 from bagel_world.images import to_pixels
+from bagel_world.training.data.cache import store_facts, store_frames
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def gather_walks(sources: Sequence[WalkSource], cache: str | Path) -> Walks:
         folders = [source.folder for source in sources]
         _LOG.info("decoding the frames of %s into %s", ", ".join(map(str, folders)), cache)
         facts = {"shards": shards, **_decode(folders, frames_path)}
-        _replace_text(facts_path, json.dumps(facts))
+        store_facts(facts_path, facts)
     frames = np.load(frames_path, mmap_mode="r")
     return Walks(
         frames=frames,
@@ -116,35 +116,22 @@ def as_pixels(frames: npt.NDArray[np.uint8], device: torch.device | str = "cpu")
 
 
 def _decode(folders: Sequence[Path], frames_path: Path) -> dict[str, list[int] | list[str]]:
-    parts: list[npt.NDArray[np.uint8]] = []
     starts, actions, origins = [0], [], []
-    for number, folder in enumerate(folders):
-        for episode in read_episodes(folder):
-            if parts and parts[0].shape[1:] != episode.frames.shape[1:]:
-                sizes = f"{parts[0].shape[1:]} and {episode.frames.shape[1:]}"
-                raise TrainingError(f"Expected frames of one size, got {sizes} in {folder}. Record all footage at one size.")
-            parts.append(episode.frames)
-            starts.append(starts[-1] + len(episode.frames))
-            actions += ["", *(action.text for action in episode.actions)]
-            origins.append(number)
-    try:
-        with replacing(frames_path) as file:
-            _write_array(file, parts)
-    except OSError as error:
-        raise TrainingError(f"Could not write {frames_path}: {error}. Free some space or choose another run folder.") from error
+
+    def frames() -> Iterator[npt.NDArray[np.uint8]]:
+        size: tuple[int, ...] | None = None
+        for number, folder in enumerate(folders):
+            for episode in read_episodes(folder):
+                found = episode.frames.shape[1:]
+                if size not in (None, found):
+                    raise TrainingError(
+                        f"Expected frames of one size, got {size} and {found} in {folder}. Record all footage at one size."
+                    )
+                size = found
+                starts.append(starts[-1] + len(episode.frames))
+                actions.extend(["", *(action.text for action in episode.actions)])
+                origins.append(number)
+                yield episode.frames
+
+    store_frames(frames_path, frames())
     return {"starts": starts, "actions": actions, "folders": origins}
-
-
-def _write_array(file: IO[bytes], parts: Sequence[npt.NDArray[np.uint8]]) -> None:
-    """The parts end to end as one array, which is never in memory as a whole."""
-    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    for part in parts:
-        file.write(np.ascontiguousarray(part).tobytes())
-
-
-def _replace_text(path: Path, text: str) -> None:
-    try:
-        replace_text(path, text)
-    except OSError as error:
-        raise TrainingError(f"Could not write {path}: {error}. Free some space or choose another run folder.") from error

@@ -1,0 +1,60 @@
+"""Two commands never write into one folder at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bagel_world.cli.claim import claim
+from bagel_world.errors import ConfigError
+
+app = typer.Typer()
+
+
+@app.command()
+def hold(context: typer.Context, folder: Path, seconds: float = 0.0) -> None:
+    claim(context, folder)
+    (folder / "held").touch()
+    time.sleep(seconds)
+
+
+def _hold(folder: Path) -> None:
+    app([str(folder), "--seconds", "60"])
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> multiprocessing.Process:
+    process = multiprocessing.get_context("spawn").Process(target=_hold, args=(tmp_path / "out",), daemon=True)
+    process.start()
+    until = time.monotonic() + 60
+    while not (tmp_path / "out" / "held").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return process
+
+
+def test_a_folder_is_held_until_the_command_ends_or_is_killed(tmp_path: Path, holder: multiprocessing.Process) -> None:
+    folder = tmp_path / "out"
+    refused = CliRunner().invoke(app, [str(folder)])
+    assert isinstance(refused.exception, ConfigError)
+    assert "Another command is writing to" in str(refused.exception)
+    assert CliRunner().invoke(app, [str(tmp_path / "other")]).exit_code == 0
+    assert holder.pid is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    for _ in range(2):
+        assert CliRunner().invoke(app, [str(folder)]).exit_code == 0
+
+
+def test_a_folder_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = CliRunner().invoke(app, [str(tmp_path / "file" / "out")])
+    assert isinstance(refused.exception, ConfigError)
+    assert "Expected a folder that can be written to" in str(refused.exception)
