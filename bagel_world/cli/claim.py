@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,32 +13,34 @@ from filelock import FileLock, Timeout
 
 from bagel_world.errors import ConfigError
 
-LOCK_FILE = ".lock"
-
 
 def claim(context: typer.Context, folder: Path) -> None:
-    """Keep other commands out of a folder until this one ends; one that was killed keeps nobody out.
+    """Keep other commands of this machine out of a folder until this one ends; one that was killed keeps nobody out.
+
+    Nothing is written there, and the folder need not exist: a command may still refuse to begin.
 
     Raises:
-        ConfigError: another command writes there, or nobody can.
+        ConfigError: another command writes there.
     """
     context.with_resource(_alone_in(folder))
 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
+    lock = FileLock(_lock_file(folder), blocking=False)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK_FILE, blocking=False)
         lock.acquire()
     except Timeout:
         raise ConfigError(f"Another command is writing to {folder}. Wait until it has ended, or name another folder.") from None
-    except NotImplementedError:  # a file system without locks
+    except (OSError, NotImplementedError):  # a machine without room for locks is no reason to do nothing
         yield
         return
-    except OSError as error:
-        raise ConfigError(f"Expected a folder that can be written to, {folder} cannot: {error}. Name another one.") from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _lock_file(folder: Path) -> Path:
+    name = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return Path(tempfile.gettempdir()) / f"bagel-world-{name}.lock"

@@ -47,6 +47,11 @@ def test_footage_without_houses_is_refused_before_anything_is_taught(tmp_path: P
     assert not (tmp_path / "reach").exists()
 
 
+def test_a_side_that_cannot_be_is_refused_before_footage_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train-reach", tmp_path / "nothing", "--out", tmp_path / "reach", "--side", 40) == 2
+    assert "multiple of 32, got 40" in capsys.readouterr().err
+
+
 def test_the_shipped_network_knows_near_from_far(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     held_out = record(tmp_path / "held_out", 3, 4)
     assert run("eval", "reach", held_out, "--n", 64, "--out", tmp_path / "out") == 0
