@@ -14,9 +14,23 @@ from bagel_world.agents.search.cem import CrossEntropy
 from bagel_world.agents.search.mcts import MonteCarlo
 from bagel_world.agents.thinking import ChainOfThought, FromChat
 from bagel_world.errors import ConfigError, UnknownNameError, nearest
+from bagel_world.world.scoring import refuse_class
 
 SEARCHES: dict[str, Callable[..., Search]] = {"best-of": BestOf, "beam": Beam, "mcts": MonteCarlo, "cem": CrossEntropy}
 PROPOSERS: dict[str, Callable[..., Proposer]] = {"exhaustive": Exhaustive, "random": Random, "thought": ChainOfThought}
+
+
+def look_ahead(search: str, depth: int) -> tuple[Search, Exhaustive]:
+    """A search of this name that looks so many steps ahead, and what has to be proposed to it.
+
+    Best-of weighs whole sequences; the others put sequences together by themselves and only need to know the actions.
+
+    Raises:
+        UnknownNameError: no search of this name.
+    """
+    if search == "best-of":
+        return BestOf(), Exhaustive(depth=depth)
+    return _named("search", search, SEARCHES, depth=depth), Exhaustive(depth=1)
 
 
 def make_search(search: str | Search) -> Search:
@@ -24,10 +38,11 @@ def make_search(search: str | Search) -> Search:
 
     Raises:
         UnknownNameError: no search of this name.
-        ConfigError: neither a name nor a search.
+        ConfigError: neither a name nor a search, or a class in place of one.
     """
     if isinstance(search, str):
         return _named("search", search, SEARCHES)
+    refuse_class("search", search)
     if isinstance(search, Search):
         return search
     raise ConfigError(f"Expected a search or its name ({', '.join(SEARCHES)}), got {search!r:.80}.")
@@ -42,6 +57,7 @@ def make_proposer(proposer: Any) -> Proposer:
     """
     if isinstance(proposer, str):
         return _named("proposer", proposer, PROPOSERS)
+    refuse_class("proposer", proposer)
     if isinstance(proposer, Proposer):
         return proposer
     if callable(getattr(proposer, "invoke", None)):
@@ -54,7 +70,7 @@ def make_proposer(proposer: Any) -> Proposer:
     )
 
 
-def _named(kind: str, name: str, table: dict[str, Callable[..., Any]]) -> Any:
+def _named(kind: str, name: str, table: dict[str, Callable[..., Any]], **settings: Any) -> Any:
     if name not in table:
         raise UnknownNameError(f"There is no {kind} named {name!r}. {nearest(name, table)}")
-    return table[name]()
+    return table[name](**settings)

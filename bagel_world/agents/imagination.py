@@ -89,6 +89,17 @@ class Node:
         return tuple(node.action for node in self.path if node.action is not None)
 
 
+def checked_seed(seed: int) -> int:
+    """The seed of a walk or a plan.
+
+    Raises:
+        ConfigError: it is no whole number from 0 to 2**63 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise ConfigError(f"Expected a seed from 0 to 2**63 - 1, got {seed!r}.")
+    return int(seed)
+
+
 Request = tuple[Node, Action, int]
 """A child to be imagined: where, what is done, the how-manieth draw."""
 
@@ -112,6 +123,9 @@ class Imagination:
         root: the present.
         imagined: frames imagined so far.
         model_calls: calls of the world so far, scoring included.
+
+    Raises:
+        ConfigError: a seed or a trust out of range.
     """
 
     def __init__(
@@ -131,9 +145,11 @@ class Imagination:
         self.world, self.goal, self.scorer = world, goal, scorer
         self.actions = tuple(actions)
         self.aggregate = aggregate or Aggregate()
+        if not 0 < trust <= 1:
+            raise ConfigError(f"Expected trust above 0 and up to 1, got {trust!r}.")
         self.trust = trust
         self.budget = budget or Budget()
-        self.seed, self.step = seed, step
+        self.seed, self.step = checked_seed(seed), step
         self.root = Node(context=context.fork())
         self.imagined = 0
         self.model_calls = 0

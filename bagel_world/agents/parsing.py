@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bagel_world.actions import MAX_TEXT_LENGTH
 from bagel_world.agents.plan import Malformed, Proposal
@@ -30,6 +30,8 @@ MAX_ACTIONS = 64
 
 _SEPARATORS = re.compile(r"[\n\r;,]+|->|\u2192|=>|\bthen\b", re.IGNORECASE)
 _NUMBERING = re.compile(r"^\s*(?:(?:step\s*)?\d+\s*[.):]|[-*\u2022])\s*", re.IGNORECASE)
+_LINES = re.compile(r"[\n\r]+")
+_QUOTES = " \t\"'`"
 _WRAPPING = " \t\"'`*_.!()[]{}"
 
 
@@ -46,7 +48,8 @@ def read_proposal(text: object, words: Sequence[str], thought: Thought | None = 
     found, answer = split_thought(text[:READ_CHARACTERS])
     if found:
         thought = Thought(text=found)
-    phrases = _phrases(answer)
+    ids = _ids_of(words)
+    phrases = _phrases(answer, ids)
     if not phrases:
         closed = THINK_OPEN not in text or THINK_CLOSE in text
         reason = "Expected actions, got none." if closed else "The thought was never closed, and no actions followed."
@@ -55,7 +58,6 @@ def read_proposal(text: object, words: Sequence[str], thought: Thought | None = 
     phrases = phrases[:-1] if stops else phrases
     if len(phrases) > MAX_ACTIONS:
         return _malformed(text, f"Expected at most {MAX_ACTIONS} actions, got {len(phrases)}.", words)
-    ids = {word.lower(): place for place, word in enumerate(words)}
     actions = []
     for phrase in phrases:
         if words and phrase.lower() not in ids:
@@ -67,12 +69,38 @@ def read_proposal(text: object, words: Sequence[str], thought: Thought | None = 
     return Proposal(actions=tuple(actions), thought=thought, stops=stops)
 
 
-def _phrases(answer: str) -> list[str]:
-    """The single actions of an answer, without numbering, quotes and closing marks."""
-    listed = _json_list(answer)
-    parts = _SEPARATORS.split(answer) if listed is None else listed
-    bare = [_NUMBERING.sub("", part).strip(_WRAPPING) for part in parts]
-    return [" ".join(part.split()) for part in bare if part.strip()]
+def _ids_of(words: Sequence[str]) -> dict[str, int]:
+    """The place of every word, by how it is written, and where nothing else is written so, by what is left without its marks."""
+    ids = {_spaced(word).lower(): place for place, word in enumerate(words)}
+    for place, word in enumerate(words):
+        ids.setdefault(_bare(word).lower(), place)
+    return ids
+
+
+def _phrases(answer: str, ids: Mapping[str, int]) -> list[str]:
+    """The single actions of an answer: as they are written where that is an action, or else without numbering and marks."""
+    parts = _json_list(answer)
+    if parts is None:
+        # A line that is an action is no list, whatever stands in it ("Go back, then left").
+        lines = _LINES.split(answer)
+        parts = [part for line in lines for part in ([line] if _known(line, ids) else _SEPARATORS.split(line))]
+    return [phrase for phrase in (_known(part, ids) or _bare(part) for part in parts) if phrase]
+
+
+def _known(part: str, ids: Mapping[str, int]) -> str:
+    """The action that a part is as it is written, or without its numbering or quotes; "" where it is none."""
+    spaced = _spaced(part)
+    unnumbered = _NUMBERING.sub("", spaced)
+    forms = (spaced, unnumbered, spaced.strip(_QUOTES), unnumbered.strip(_QUOTES))
+    return next((form for form in forms if form.lower() in ids), "")
+
+
+def _bare(part: str) -> str:
+    return _spaced(_NUMBERING.sub("", part).strip(_WRAPPING))
+
+
+def _spaced(part: str) -> str:
+    return " ".join(part.split())
 
 
 def _json_list(answer: str) -> list[str] | None:

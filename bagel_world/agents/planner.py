@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, isnan
 from typing import Any, cast
 
 import gymnasium as gym
@@ -15,14 +15,15 @@ from bagel_world.agents.aggregate import Aggregate
 from bagel_world.agents.body import Body
 from bagel_world.agents.choosing import make_proposer, make_search
 from bagel_world.agents.explaining import arrived_reason, choice_reason
+from bagel_world.agents.goals import needed, read_goal, scorer_for
 from bagel_world.agents.imagination import Budget, Draw, Imagination
-from bagel_world.agents.plan import Cost, Plan, Proposals
+from bagel_world.agents.plan import Cost, Plan, Proposal, Proposals
 from bagel_world.agents.proposers import Exhaustive, Proposer
 from bagel_world.agents.report import EpisodeReport, Step
 from bagel_world.agents.search import Search
 from bagel_world.agents.trust import TrustRule
 from bagel_world.agents.walk import Walk
-from bagel_world.errors import ActionError, ConfigError
+from bagel_world.errors import ConfigError
 from bagel_world.images import fit_image
 from bagel_world.types import Action, Frame, Thought
 from bagel_world.world.protocol import Context, Thinker, World
@@ -31,7 +32,7 @@ from bagel_world.world.scoring import Goal, Scorer, check_writes, make_scorer
 logger = logging.getLogger(__name__)
 
 FALLBACK = Exhaustive(depth=1)
-"""What is proposed where nothing that was proposed could be read."""
+"""Single actions, for where nothing that was proposed could be read."""
 
 
 class Planner:
@@ -78,6 +79,8 @@ class Planner:
     ) -> None:
         if commit < 1:
             raise ConfigError(f"Expected commit of at least one action, got {commit!r}.")
+        if stop_at is not None and isnan(stop_at):
+            raise ConfigError("Expected stop_at to be a score, got NaN. Infinity never stops by score.")
         self.world = world
         self.proposer = make_proposer(proposer)
         self.search = make_search(search)
@@ -87,7 +90,7 @@ class Planner:
         self.stop_at, self.stop_when = stop_at, stop_when
         self.commit, self.think = commit, think
         self._words = None if words is None else tuple(action_from_text(word).text for word in words)
-        self._scorer = None if scorer is None else _needed(make_scorer(scorer))
+        self._scorer = None if scorer is None else needed(make_scorer(scorer))
 
     def plan(
         self,
@@ -154,28 +157,17 @@ class Planner:
         if context is None:
             first = body.begin(seed=seed, options=options) if frame is None else fit_image(frame, self.world.frame_size)
             context = self.world.observe(first)
+        _check_begun(context)
         walk = Walk(self, body, target, context, seed)
         return walk.report(walk.go(steps, watch))
 
     def read_goal(self, goal: Goal | Any) -> Goal:
-        """A goal at the world's size: of a `Goal`, a text, or an image.
-
-        Raises:
-            ConfigError: nothing to reach, or words that cannot be read.
-            ImageError: an image that cannot be read.
-        """
-        if isinstance(goal, str):
-            goal = Goal(text=goal)
-        elif not isinstance(goal, Goal):
-            goal = Goal(image=goal)
-        if not goal:
-            raise ConfigError("Expected a goal: a picture, words, or both; got neither.")
-        image = None if goal.image is None else fit_image(goal.image, self.world.frame_size)
-        return replace(goal, image=image, text=None if goal.text is None else _checked(goal.text))
+        """A goal at the world's size; see `goals.read_goal`."""
+        return read_goal(goal, self.world.frame_size)
 
     def scorer_of(self, goal: Goal) -> Scorer:
         """The scorer for this goal: the planner's, or the one that fits."""
-        return self._scorer or _needed(make_scorer("judge" if goal.image is None else "goal_image"))
+        return scorer_for(goal, self._scorer)
 
     def imagination(
         self,
@@ -192,8 +184,7 @@ class Planner:
         Raises:
             ConfigError: a context without a frame, or words that the environment does not have.
         """
-        if not context.frames:
-            raise ConfigError("A plan begins at a frame, got a context without any. Call world.observe(image) first.")
+        _check_begun(context)
         return Imagination(
             self.world,
             context,
@@ -281,19 +272,16 @@ class Planner:
         proposals = self.proposer.propose(tree)
         if proposals.items:
             return proposals, False
-        return replace(proposals, items=FALLBACK.propose(tree).items), True
+        return replace(proposals, items=self._fallback(tree)), True
+
+    def _fallback(self, tree: Imagination) -> tuple[Proposal, ...]:
+        """What is proposed where nothing that was proposed could be read: single actions; to stay where there are none."""
+        if tree.actions:
+            return FALLBACK.propose(tree).items
+        words = self.world.action_words
+        return tuple(Proposal(actions=(Action(text=word),)) for word in words) or (Proposal(actions=()),)
 
 
-def _checked(goal: str) -> str:
-    try:
-        return action_from_text(goal).text
-    except ActionError as error:
-        raise ConfigError(
-            f"Expected a goal in words, one short sentence such as 'the yellow duck', got {goal!r:.80}. Say what to find."
-        ) from error
-
-
-def _needed(scorer: Scorer | None) -> Scorer:
-    if scorer is None:
-        raise ConfigError("A planner needs scores to choose by, got the scorer 'none'. Use 'random' to choose without knowing.")
-    return scorer
+def _check_begun(context: Context) -> None:
+    if not context.frames:
+        raise ConfigError("A plan begins at a frame, got a context without any. Call world.observe(image) first.")

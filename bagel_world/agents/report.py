@@ -51,8 +51,8 @@ class EpisodeReport:
         start: the first frame, at the world's size.
         steps: one per action.
         end: why it ended.
-        success: whether the goal is reached, as far as the agent can tell: it stopped, or the environment's info says so. The
-            truth is for an evaluation to know.
+        success: whether the goal is reached, as far as the agent can tell: it stopped for that reason, or the environment's info
+            says so. Who only stays where it is has not arrived. The truth is for an evaluation to know.
         score: of the last frame.
         last_plan: the plan by which the agent stopped, if it did.
         cost: of all plans.
@@ -81,7 +81,8 @@ class EpisodeReport:
     def plans(self) -> tuple[Plan, ...]:
         """Every plan that was made, in order."""
         made = [step.plan for step in self.steps if step.plan is not None]
-        return tuple(made if self.last_plan is None else [*made, self.last_plan])
+        last = self.last_plan  # it may have begun a step too: then it is the newest of them
+        return tuple(made if last is None or (made and made[-1] is last) else [*made, last])
 
     def to_episode(self) -> Episode:
         """The frames and actions as an episode, to be saved or shown."""

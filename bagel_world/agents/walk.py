@@ -67,6 +67,7 @@ class Walk:
         self.cost = Cost()
         self.score = float("nan")
         self.last_plan: Plan | None = None
+        self._arrived = False
 
     def go(self, most: int, watch: Callable[[Step], None] | None) -> End:
         """Plan and follow, again and again."""
@@ -80,10 +81,11 @@ class Walk:
             self.looked.append(self.context.frames[-1])
             self.cost += plan.cost
             if plan.choice is None:
-                self.last_plan = plan
+                self.last_plan, self._arrived = plan, True
                 return "goal"
-            if not plan.actions or (self.planner.stop_when is not None and self.planner.stop_when(plan)):
-                self.last_plan = plan
+            told = self.planner.stop_when is not None and self.planner.stop_when(plan)
+            if told or not plan.actions:
+                self.last_plan, self._arrived = plan, told or plan.stops
                 return "stop"
             end = self._follow(plan, most, watch)
             if end is not None:
@@ -97,7 +99,7 @@ class Walk:
             start=self.start,
             steps=tuple(self.steps),
             end=end,
-            success=end in ("goal", "stop") or told,
+            success=self._arrived or told,
             score=self.score,
             last_plan=self.last_plan,
             cost=self.cost,
@@ -131,6 +133,7 @@ class Walk:
                 return None
         if chosen.stops and len(ahead) == len(chosen.actions):
             self.score = self._score_last()
+            self.last_plan, self._arrived = plan, True
             return "stop"
         return None
 

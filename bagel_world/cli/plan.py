@@ -12,18 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bagel_world.agents import (
-    Beam,
-    BestOf,
     Budget,
     ChainOfThought,
-    CrossEntropy,
     Exhaustive,
-    MonteCarlo,
     Planner,
     Random,
     Together,
 )
-from bagel_world.agents.choosing import SEARCHES
+from bagel_world.agents.choosing import look_ahead
 from bagel_world.agents.plan import Plan
 from bagel_world.cli.measuring import DeviceOption, SamplingOption
 from bagel_world.errors import CapabilityError, ConfigError, UnknownNameError, nearest
@@ -34,7 +30,7 @@ from bagel_world.types import Frame
 from bagel_world.world.scoring import Goal, can_write
 
 if TYPE_CHECKING:
-    from bagel_world.agents import Proposer, Search
+    from bagel_world.agents import Proposer
     from bagel_world.world.protocol import World
 
 SHOWN = 8
@@ -98,15 +94,18 @@ def plan(
     For example: bagel-world plan room.png --goal-image duck.png --search beam --depth 4
     """
     console = Console(soft_wrap=True)
-    checkpoint = checkpoint or (WRITES if goal_image is None and scorer in (None, "judge") else IMAGINES)
+    _check_goal(goal, goal_image, scorer)
+    writes = scorer == "judge" or proposer in ("thought", "both") or (scorer is None and goal_image is None)
+    checkpoint = checkpoint or (WRITES if writes else IMAGINES)
     world = _load(checkpoint, device, sampling, temperature)
     wanted = Goal(image=None if goal_image is None else fit_image(goal_image, world.frame_size), text=goal)
-    _check(world, wanted, checkpoint, scorer)
+    _check_judge(world, wanted, checkpoint, scorer)
+    found_search, exhaustive = look_ahead(search, depth)
     planner = Planner(
         world,
-        _proposer(proposer, world, wanted, search, depth),
+        _proposer(proposer, world, wanted, exhaustive, depth),
         scorer,
-        _search(search, depth),
+        found_search,
         budget=Budget(frames=frames, seconds=seconds),
     )
     seen = fit_image(image, world.frame_size)
@@ -129,13 +128,18 @@ def _load(checkpoint: str, device: str, sampling: str | None, temperature: float
     return cast("World", BagelWorld.from_pretrained(checkpoint, device=device, sampling=sampling, writing=writing))
 
 
-def _check(world: World, goal: Goal, checkpoint: str, scorer: str | None) -> None:
-    if not goal:
+def _check_goal(goal: str | None, goal_image: Path | None, scorer: str | None) -> None:
+    if goal is None and goal_image is None:
         raise ConfigError(
             'Expected a goal, got none. Show it with --goal-image PICTURE, or say it with --goal "the yellow duck".'
         )
-    if goal.image is None and scorer == "goal_image":
+    if goal_image is None and scorer == "goal_image":
         raise ConfigError("The scorer goal_image compares with a picture of the goal, got none. Pass --goal-image PICTURE.")
+    if goal is None and scorer == "judge":
+        raise ConfigError('The scorer judge is asked about a goal in words, got none. Say it with --goal "the yellow duck".')
+
+
+def _check_judge(world: World, goal: Goal, checkpoint: str, scorer: str | None) -> None:
     if goal.image is None and scorer in (None, "judge") and not can_write(world):
         raise CapabilityError(
             f"The checkpoint {checkpoint!r} was never taught to write, so it cannot judge a goal in words. Show the goal with "
@@ -143,11 +147,9 @@ def _check(world: World, goal: Goal, checkpoint: str, scorer: str | None) -> Non
         )
 
 
-def _proposer(name: str | None, world: World, goal: Goal, search: str, depth: int) -> Proposer:
+def _proposer(name: str | None, world: World, goal: Goal, exhaustive: Exhaustive, depth: int) -> Proposer:
     if name is None:
         name = "both" if goal.text is not None and can_write(world) else "exhaustive"
-    # Searches other than best-of put sequences together by themselves: they only need to know the actions.
-    exhaustive = Exhaustive(depth=depth if search == "best-of" else 1)
     thought = ChainOfThought(count=THOUGHTS, depth=depth)
     made: dict[str, Any] = {
         "exhaustive": exhaustive,
@@ -157,18 +159,6 @@ def _proposer(name: str | None, world: World, goal: Goal, search: str, depth: in
     }
     if name not in made:
         raise UnknownNameError(f"There is no proposer named {name!r}. {nearest(name, PROPOSERS)}")
-    return made[name]
-
-
-def _search(name: str, depth: int) -> Search:
-    made: dict[str, Search] = {
-        "best-of": BestOf(),
-        "beam": Beam(depth=depth),
-        "mcts": MonteCarlo(depth=depth),
-        "cem": CrossEntropy(depth=depth),
-    }
-    if name not in made:
-        raise UnknownNameError(f"There is no search named {name!r}. {nearest(name, SEARCHES)}")
     return made[name]
 
 

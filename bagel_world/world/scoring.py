@@ -256,15 +256,26 @@ def make_scorer(scorer: str | Scorer | Callable[[Frame, Goal], float]) -> Scorer
 
     Raises:
         UnknownNameError: no scorer of this name.
-        ConfigError: neither a name nor a scorer nor a function.
+        ConfigError: neither a name nor a scorer nor a function, or a class in place of one.
     """
     if isinstance(scorer, str):
         return _named_scorer(scorer)
+    refuse_class("scorer", scorer)
     if isinstance(scorer, Scorer):
         return scorer
     if callable(scorer):
         return CallableScorer(scorer)
     raise ConfigError(f"Expected a scorer's name, a Scorer or a function (frame, goal) -> float, got {scorer!r:.80}.")
+
+
+def refuse_class(what: str, given: object) -> None:
+    """Refuse a class where one of its objects is wanted; a protocol cannot tell them apart.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if isinstance(given, type):
+        raise ConfigError(f"Expected a {what}, got the class {given.__name__}. Make one: {given.__name__}().")
 
 
 def _named_scorer(name: str) -> Scorer | None:

@@ -34,6 +34,27 @@ def test_actions_are_read_however_they_are_listed(text: str) -> None:
     assert not read.stops
 
 
+ODD = ("Jump!", "Turn (left)", "Turn [right]", "-5 degrees", "2. go", "_noop_", "Move  forward", "Go back, then left", "then")
+
+
+@pytest.mark.parametrize("place", range(len(ODD)))
+@pytest.mark.parametrize("form", ["{}", "1. {}", "- {}\n{}", "'{}'", '["{}", "{}"]', "<think>So.</think>\n{}\nStop"])
+def test_an_action_is_read_as_the_environment_writes_it(place: int, form: str) -> None:
+    read = read_proposal(form.replace("{}", ODD[place]), ODD)
+    assert isinstance(read, Proposal)
+    assert {action.id for action in read.actions} == {place}
+    assert {action.text for action in read.actions} == {ODD[place]}
+
+
+def test_marks_may_be_left_out_where_nothing_else_is_called_so() -> None:
+    read = read_proposal("jump, turn (left)", ODD)
+    assert isinstance(read, Proposal)
+    assert read.words == ("Jump!", "Turn (left)")
+    read = read_proposal("Stay!", ("Stay", "Stay!"))
+    assert isinstance(read, Proposal)
+    assert read.words == ("Stay!",)
+
+
 def test_a_thought_is_kept_apart() -> None:
     read = read_proposal("<think>The duck is to the left.</think>Look left", WORDS)
     assert read == read_proposal("Look left", WORDS, thought=Thought(text="The duck is to the left."))

@@ -129,6 +129,45 @@ def test_what_is_no_score_names_the_scorer(scores: tuple[Any, ...]) -> None:
         planner(Loose(*scores)).plan(empty_tape(), "x")
 
 
+@pytest.mark.parametrize("seed", [None, -1, 2**63, True, 0.5, "1"])
+def test_a_seed_that_is_none_is_refused(seed: Any) -> None:
+    with pytest.raises(ConfigError, match="Expected a seed from 0"):
+        planner().plan(empty_tape(), "x", seed=seed)
+
+
+@pytest.mark.parametrize("trust", [0.0, -1.0, 5.0, float("nan")])
+def test_trust_out_of_range_is_refused(trust: float) -> None:
+    with pytest.raises(ConfigError, match="trust above 0 and up to 1"):
+        planner().plan(empty_tape(), "x", trust=trust)
+    with pytest.raises(ConfigError, match="stop_at"):
+        planner(stop_at=float("nan"))
+
+
+@pytest.mark.parametrize("given", [{"search": Exhaustive}, {"proposer": Exhaustive}, {"scorer": Loose}])
+def test_a_class_is_no_part(given: dict[str, type]) -> None:
+    (made,) = given.values()
+    with pytest.raises(ConfigError, match=rf"got the class {made.__name__}. Make one: {made.__name__}\(\)"):
+        Planner(TapeWorld(), **given)
+
+
+def test_a_run_begins_at_a_frame_too() -> None:
+    world = TapeWorld()
+    with pytest.raises(ConfigError, match="begins at a frame"):
+        Planner(world, scorer=matches((1,))).run(TapeEnv(), "x", context=world.begin())
+
+
+@pytest.mark.parametrize("words", [WORDS, ()])
+def test_free_words_that_cannot_be_read_harm_nothing(words: tuple[str, ...]) -> None:
+    class Silent:
+        def invoke(self, messages: Any) -> str:
+            return ""
+
+    world = FakeWorld(action_words=words)
+    plan = Planner(world, Silent(), lambda frame, goal: 0.0, words=()).plan(world.starts[0].frames[0], "x")
+    assert {each.words for each in plan.candidates} == ({(word,) for word in words} or {()})
+    assert len(plan.malformed) > 0
+
+
 # --- what it leaves alone
 
 
@@ -315,6 +354,23 @@ def test_a_walk_becomes_an_episode() -> None:
     assert [read_tape(frame) for frame in episode.frames] == [(), (1,), (1, 2), (1, 2, 0)]
     assert episode.actions == report.actions
     assert episode.metadata["end"] == "goal"
+
+
+def test_who_only_stays_has_not_arrived() -> None:
+    report = Planner(TapeWorld(), lambda tree: [[]], matches((1, 2)), stop_at=NEVER).run(TapeEnv(), "x", steps=3)
+    assert (report.end, report.success, len(report.steps)) == ("stop", False, 0)
+    assert report.last_plan is not None
+    assert not report.last_plan.stops
+
+
+def test_the_plan_that_stops_behind_its_actions_is_the_last_one() -> None:
+    def proposer(tree: Any) -> list[Proposal]:
+        return [Proposal(actions=(Action(text=WORDS[1]),), stops=True)]
+
+    report = Planner(TapeWorld(), proposer, matches((1, 2)), stop_at=NEVER).run(TapeEnv(), "x", steps=3)
+    assert (report.end, report.success, len(report.steps)) == ("stop", True, 1)
+    assert report.last_plan is report.steps[0].plan
+    assert report.plans == (report.last_plan,)
 
 
 # --- environments of other people

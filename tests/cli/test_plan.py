@@ -94,6 +94,45 @@ def test_a_checkpoint_that_cannot_write_asks_for_a_picture(
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--goal", "red"], "nano-worlds"),
+        (["--goal-image", "PICTURE"], "nano"),
+        (["--goal", "red", "--goal-image", "PICTURE"], "nano"),
+        (["--goal", "red", "--goal-image", "PICTURE", "--scorer", "judge"], "nano-worlds"),
+        (["--goal-image", "PICTURE", "--proposer", "thought"], "nano-worlds"),
+        (["--goal", "red", "--scorer", "reach"], "nano"),
+    ],
+)
+def test_the_checkpoint_is_one_that_can_what_is_asked(
+    pictures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], name: str
+) -> None:
+    chosen: list[str] = []
+
+    def load(checkpoint: str, *_: object) -> FakeWorld:
+        chosen.append(checkpoint)
+        return FakeWorld()
+
+    monkeypatch.setattr("bagel_world.cli.plan._load", load)
+    words = [str(pictures[1]) if each == "PICTURE" else each for each in options]
+    with pytest.raises(SystemExit):
+        main(["plan", str(pictures[0]), *words, "--depth", "1", "--out", str(tmp_path / "plan.png")])
+    assert chosen == [name]
+
+
+def test_without_a_goal_nothing_is_loaded(
+    pictures: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bagel_world.cli.plan._load", lambda *_: pytest.fail("loaded"))
+    for options, said in (
+        ([], "Expected a goal, got none"),
+        (["--goal-image", "x.png", "--scorer", "judge"], "Say it with --goal"),
+    ):
+        assert call(pictures[0], *options) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_a_named_object_needs_no_checkpoint_that_writes(
     pictures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
 
-from bagel_world.agents.chat.messages import opening_of, picture_block, tell
+from bagel_world.agents.chat.messages import count_tokens, opening_of, picture_block, tell
 from bagel_world.agents.chat.tools import describe_tools, read_call, read_choice, split_calls, start_of_call
 from bagel_world.agents.setting import Setting
 from bagel_world.errors import ConfigError, MessageError
@@ -91,6 +91,16 @@ class Exchange:
         about = {"model_name": model_name, "finish_reason": self.ending}
         return _chunk(content="", usage_metadata=usage, response_metadata=about, chunk_position="last")
 
+    @property
+    def tokens(self) -> int:
+        """Length of the conversation as a text is written behind it; of one that is too long for an answer too.
+
+        Raises:
+            MessageError: a message that cannot be read.
+        """
+        empty, rest, _ = self._opened()
+        return empty.tokens + count_tokens(self._world.read(None), rest, len(self._messages) - len(rest))
+
     @cached_property
     def reading(self) -> Context:
         """What a text is written behind.
@@ -98,10 +108,14 @@ class Exchange:
         Raises:
             MessageError: a message that cannot be read, or a conversation that is too long.
         """
+        return self._told(*self._opened())
+
+    def _opened(self) -> tuple[Context, Sequence[BaseMessage], str]:
+        """A context that was told how to answer, what comes behind that, and the words it was told."""
         duties = describe_tools(self._tools, self._choice) if self._tools else ""
         system, rest = opening_of(self._messages)
         opening = "\n\n".join(filter(None, (system, duties)))
-        return self._told(self._world.read(opening or None, think=self.options.think and not self.start), rest, opening)
+        return self._world.read(opening or None, think=self.options.think and not self.start), rest, opening
 
     @property
     def start(self) -> str:

@@ -70,6 +70,23 @@ def tell(context: C, messages: Sequence[BaseMessage], start: int = 0) -> C:
     return context
 
 
+def count_tokens(context: Any, messages: Sequence[BaseMessage], start: int = 0) -> int:
+    """Tokens that these messages take in a context like this one, however many it has room for.
+
+    Args:
+        context: an empty context of the world that is to read them.
+        messages: in any order.
+        start: place of the first one in the conversation, for errors.
+
+    Raises:
+        MessageError: a message that cannot be read.
+        ImageError: a picture that cannot be read.
+    """
+    parts = [part for place, message in enumerate(messages, start) for part in _parts(message, place)]
+    told = (context.say(part) if isinstance(part, str) else context.observe(part) for part in parts)
+    return sum(each.tokens - context.tokens for each in told)
+
+
 def picture_block(frame: Frame) -> dict[str, Any]:
     """A frame as a standard image block: PNG in base64."""
     return {"type": "image", "base64": png_base64(frame), "mime_type": "image/png"}

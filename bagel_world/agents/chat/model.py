@@ -6,9 +6,9 @@ conversation. One checkpoint can so be both the agent and its world.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list, run_in_executor
+from langchain_core.runnables.utils import gather_with_concurrency
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
@@ -36,6 +37,10 @@ TOGETHER = 32
 _OWN = ("temperature", "max_tokens", "max_input_tokens", "seed", "stop", "think", "modalities")
 _NOT_FOR_THE_MODEL = {"stop", "ls_structured_output_format", "structured_output_format"}  # LangChain takes them out of a call
 _OF_LANGCHAIN = {"callbacks", "cache", "custom_get_token_ids", "metadata", "name", "tags", "verbose"}
+
+
+_LOADING = threading.Lock()
+"""One checkpoint is loaded at a time."""
 
 
 class ChatBagel(BaseChatModel):
@@ -81,7 +86,7 @@ class ChatBagel(BaseChatModel):
 
     _loaded: Any = PrivateAttr(default=None)
     _ready: list[ChatGenerationChunk] | None = PrivateAttr(default=None)
-    _loading: Any = PrivateAttr(default_factory=threading.Lock)
+    _identity: str = PrivateAttr(default_factory=lambda: uuid.uuid4().hex)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -116,6 +121,17 @@ class ChatBagel(BaseChatModel):
     def get_lc_namespace(cls) -> list[str]:
         """Where `langchain_core.load` finds this class."""
         return ["bagel_world", "agents", "chat", "model"]
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """What LangChain's caches know this model by; a world that was passed in is nobody else's."""
+        told = super()._get_llm_string(stop, **kwargs)
+        own = () if self.world is None else (sorted(self._identifying_params.items()), id(self.world), self._identity)
+        return told + "".join(f"---{each}" for each in own)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """The settings; what was loaded is loaded again where they arrive."""
+        state = super().__getstate__()
+        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], "_loaded": None, "_ready": None}}
 
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
         """The settings; "not implemented" where a world was passed in, which no text can name."""
@@ -210,11 +226,20 @@ class ChatBagel(BaseChatModel):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[AIMessage]:
-        """As `batch`, in a thread."""
+        """As `batch`, in a thread; answers that cannot be written in batches come at most `max_concurrency` at a time, or one."""
         settings = get_config_list(config, len(inputs))
         models = await run_in_executor(None, self._ready_for, inputs, kwargs, settings)
-        answers = [model.ainvoke(each, one, **kwargs) for model, each, one in zip(models, inputs, settings, strict=True)]
-        return await asyncio.gather(*answers, return_exceptions=return_exceptions)  # type: ignore[return-value]
+
+        async def answer(model: Self, each: LanguageModelInput, one: RunnableConfig) -> Any:
+            try:
+                return await model.ainvoke(each, one, **kwargs)
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                return error
+
+        at_once = (settings[0].get("max_concurrency") if settings else None) or 1
+        return await gather_with_concurrency(at_once, *map(answer, models, inputs, settings))
 
     def _ready_for(
         self, inputs: Sequence[LanguageModelInput], asked: Mapping[str, Any], settings: Sequence[RunnableConfig]
@@ -240,8 +265,8 @@ class ChatBagel(BaseChatModel):
         return models
 
     def get_num_tokens(self, text: str) -> int:
-        """Tokens that a text takes in a conversation, its marks included."""
-        return self.get_num_tokens_from_messages([HumanMessage(text)])
+        """Tokens that a text takes in a conversation, its marks included; none where it is empty."""
+        return self.get_num_tokens_from_messages([HumanMessage(text)]) if text.strip() else 0
 
     def get_num_tokens_from_messages(
         self,
@@ -249,13 +274,14 @@ class ChatBagel(BaseChatModel):
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
         **kwargs: Any,
     ) -> int:
-        """Tokens of a conversation: the `input_tokens` of an answer to it."""
-        schemas = [convert_to_openai_tool(tool) for tool in tools or ()]
-        return Exchange(self._world(), messages, self._options(None, {**kwargs, "tools": schemas})).reading.tokens
+        """Tokens of a conversation: the `input_tokens` of an answer to it, or what they would be if it were not too long."""
+        return Exchange(self._world(), messages, self._options(None, {**kwargs, "tools": tools or ()})).tokens
 
     def _options(self, stop: Sequence[str] | None, asked: Mapping[str, Any]) -> ChatOptions:
         """What this call asks for, over what this model was made with."""
         given = {name: value for name, value in asked.items() if value is not None}
+        if "tools" in given:
+            given["tools"] = tuple(convert_to_openai_tool(tool) for tool in given["tools"])
         stops = {} if stop is None else {"stop": (stop,) if isinstance(stop, str) else tuple(stop)}
         return ChatOptions(**{**{name: getattr(self, name) for name in _OWN}, **given, **stops})
 
@@ -263,7 +289,7 @@ class ChatBagel(BaseChatModel):
         """The world; loaded when it is first needed, once."""
         if self.world is not None:
             return self.world
-        with self._loading:
+        with _LOADING:
             if self._loaded is None:
                 from bagel_world.world.simulator import BagelWorld
 

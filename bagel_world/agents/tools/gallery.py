@@ -8,6 +8,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from bagel_world.errors import AccessError, ConfigError, ImageError, nearest
 from bagel_world.images import image_size, read_image
 from bagel_world.types import Frame
@@ -93,10 +95,19 @@ class Gallery:
 
     def _hint(self, name: str) -> str:
         """Names that would have worked."""
-        names = sorted({each.name for root in self._roots for each in root.iterdir() if each.is_file() and not each.is_symlink()})
+        names = sorted({each for root in self._roots for each in _pictures_in(root)})
         if not names:
             return "There is none at the top of its folders."
         return nearest(name, names[:MAX_LISTED])
+
+
+def _pictures_in(root: Path) -> list[str]:
+    """Names of the picture files at the top of a folder; none where it is gone."""
+    try:
+        files = [each for each in root.iterdir() if each.suffix.lower() in Image.registered_extensions()]
+        return [each.name for each in files if each.is_file() and not each.is_symlink()]
+    except OSError:
+        return []
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:

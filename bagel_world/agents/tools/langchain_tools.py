@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.tools import StructuredTool, ToolException
 from pydantic import ValidationError
@@ -22,7 +22,8 @@ class LangChainTool(StructuredTool):
     @property
     def tool_call_schema(self) -> Any:
         """The JSON schema that a model is given."""
-        return {**find_tool(self.name).parameters(), "description": self.description}
+        definition = cast(type[WorldTool], self.args_schema)  # whatever name the tool goes by
+        return {**definition.parameters(), "description": self.description}
 
 
 def make_world_tools(session: WorldSession, *, names: Collection[str] | None = None, show: bool = False) -> list[StructuredTool]:
@@ -44,9 +45,10 @@ def make_world_tools(session: WorldSession, *, names: Collection[str] | None = N
 
 
 def _make(tool: type[WorldTool], session: WorldSession, show: bool) -> StructuredTool:
-    def call(**arguments: Any) -> tuple[Any, dict[str, Any]]:
+    def call(*words: Any, **arguments: Any) -> tuple[Any, dict[str, Any]]:
         try:
-            reply = tool.read(arguments).call(session)
+            # LangChain hands over a plain text, which stands for the first argument, without its name.
+            reply = tool.read({**dict(zip(tool.model_fields, words, strict=False)), **arguments}).call(session)
         except FIXABLE as error:
             raise ToolException(str(error)) from error
         except ValidationError as error:

@@ -53,21 +53,24 @@ class Meter:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """One tool call: admitted, then timed.
+        """One tool call: admitted, then timed. A call within a call is part of it.
 
         Raises:
             LimitError: no calls or no seconds are left.
         """
+        if self._began is not None:
+            yield
+            return
         if self.calls >= self.limits.calls:
             raise _spent("tool calls", self.limits.calls)
         if self.seconds >= self.limits.seconds:
             raise _spent("seconds", self.limits.seconds)
         self.calls += 1
-        self._began = self._clock()
+        self._began = began = self._clock()
         try:
             yield
         finally:
-            self.seconds += self._clock() - self._began
+            self.seconds += self._clock() - began
             self._began = None
 
     @property

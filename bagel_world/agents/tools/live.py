@@ -10,9 +10,9 @@ import numpy as np
 from gymnasium.wrappers import TimeLimit
 
 from bagel_world.agents.body import Body, success_of
-from bagel_world.agents.imagination import Budget, Imagination
+from bagel_world.agents.imagination import Budget, Imagination, checked_seed
 from bagel_world.agents.tools.place import Place
-from bagel_world.errors import ConfigError, StateError
+from bagel_world.errors import StateError
 from bagel_world.images import fit_image
 from bagel_world.types import Action
 from bagel_world.world.protocol import Context, World
@@ -37,7 +37,7 @@ class LiveWalk:
         self._body = body
         self._past: deque[Place] = deque(maxlen=undo)
         self._place: Place | None = None
-        self._seed = seed
+        self._seed = checked_seed(seed)
         self.reset(seed)
 
     @property
@@ -91,7 +91,7 @@ class LiveWalk:
         Returns:
             Where the walk begins; None where the world carries no starts and waits for a picture.
         """
-        seed = self._seed if seed is None else _checked_seed(seed)
+        seed = self._seed if seed is None else checked_seed(seed)
         context = self._beginning(seed) if self._body is None else self.world.observe(self._body.begin(seed=seed))
         self._seed = seed
         if context is not None:
@@ -223,9 +223,3 @@ def _go_back(env: gym.Env[Any, Any], place: Place) -> None:
     keeper.set_state(place.env_state["state"])
     for limit, elapsed in zip(limits, place.env_state["elapsed"], strict=True):
         limit._elapsed_steps = elapsed
-
-
-def _checked_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise ConfigError(f"Expected a seed from 0 to 2**63 - 1, got {seed!r}.")
-    return int(seed)

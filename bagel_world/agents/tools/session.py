@@ -16,10 +16,11 @@ import gymnasium as gym
 
 from bagel_world.actions import action_from_text
 from bagel_world.agents.body import Body
+from bagel_world.agents.choosing import look_ahead
+from bagel_world.agents.goals import needed, read_goal, scorer_for
 from bagel_world.agents.imagination import Budget, Imagination, Node
 from bagel_world.agents.plan import Plan
 from bagel_world.agents.planner import Planner
-from bagel_world.agents.proposers import Exhaustive
 from bagel_world.agents.tools.gallery import Gallery
 from bagel_world.agents.tools.limits import Limits, Meter
 from bagel_world.agents.tools.live import LiveWalk
@@ -53,8 +54,9 @@ class WorldSession:
         gallery: the picture files that may be opened.
 
     Raises:
-        ConfigError: an argument that does not fit, or no way to see or act in the environment.
-        ImageError, ActionError: a goal that cannot be read.
+        ConfigError: an argument that does not fit, a goal in words that cannot be read, or no way to see or act in the
+            environment.
+        ImageError: a goal picture that cannot be read.
     """
 
     def __init__(
@@ -75,8 +77,8 @@ class WorldSession:
         self.limits = limits if isinstance(limits, Limits) else Limits(**(limits or {}))
         self.meter = Meter(self.limits, clock)
         self.gallery = Gallery(folders, max_pixels=self.limits.pixels)
-        self._goal = _read_goal(goal, world.frame_size)
-        self._scorer = None if scorer is None else make_scorer(scorer)
+        self._goal = Goal() if goal is None else read_goal(goal, world.frame_size)
+        self._scorer = None if scorer is None else needed(make_scorer(scorer))
         self._turn = threading.RLock()
         body = None if env is None else Body(env, world.frame_size, actions=actions, look=look)
         self.walk = LiveWalk(world, body, undo=self.limits.undo, seed=seed)
@@ -133,15 +135,8 @@ class WorldSession:
         return Goal(image=image, text=None if text is None else action_from_text(text).text)
 
     def scorer_for(self, goal: Goal) -> Scorer:
-        """What tells how near a frame is to this goal.
-
-        Raises:
-            ConfigError: nothing does.
-        """
-        scorer = self._scorer or make_scorer("goal_image" if goal.image is not None else "judge")
-        if scorer is None:
-            raise ConfigError("The scorer 'none' compares nothing. Choose another when the session is made.")
-        return scorer
+        """What tells how near a frame is to this goal."""
+        return scorer_for(goal, self._scorer)
 
     # --- looking ahead: the live walk stays where it is
 
@@ -192,7 +187,8 @@ class WorldSession:
         """
         self.meter.check(frames=1)
         place, budget = self.place, self._budget(self.limits.plan_frames)
-        planner = Planner(self.world, Exhaustive(depth=depth), self.scorer_for(goal), search, budget=budget)
+        found_search, proposer = look_ahead(search, depth)
+        planner = Planner(self.world, proposer, self.scorer_for(goal), found_search, budget=budget)
         tree = planner.imagination(place.context, goal, seed=self.walk.seed, step=place.step, actions=self.walk.actions)
         try:
             return planner.decide(tree)
@@ -289,13 +285,3 @@ class WorldSession:
             raise LimitError(f"Expected at most {self.limits.futures} futures in one call, got {len(sequences)}. Ask for fewer.")
         if longest > self.limits.horizon:
             raise LimitError(f"Expected at most {self.limits.horizon} actions in a future, got {longest}. Look less far ahead.")
-
-
-def _read_goal(goal: Any, size: tuple[int, int]) -> Goal:
-    if goal is None:
-        return Goal()
-    if isinstance(goal, str):
-        return Goal(text=action_from_text(goal).text)
-    if not isinstance(goal, Goal):
-        return Goal(image=fit_image(goal, size))
-    return goal if goal.image is None else Goal(image=fit_image(goal.image, size), text=goal.text)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import itertools
+import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, load
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage, trim_messages
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
@@ -441,3 +445,73 @@ def test_nano_says_that_it_cannot_write() -> None:
     model = ChatBagel(world=BagelWorld.from_pretrained("nano", device="cpu"))
     with pytest.raises(CapabilityError, match="not to write"):
         model.invoke(asked())
+
+
+# --- what LangChain does with models
+
+
+def test_caches_tell_worlds_and_settings_apart() -> None:
+    cache = InMemoryCache()
+    first, other = Scripted("A duck."), Scripted("A wall.")
+    models = [
+        ChatBagel(world=first, cache=cache),
+        ChatBagel(world=other, cache=cache),
+        ChatBagel(world=first, max_tokens=1, cache=cache),
+    ]
+    answers = [[model.invoke(asked()).content for _ in range(2)] for model in models]
+    assert answers[:2] == [["A duck."] * 2, ["A wall."] * 2]
+    assert answers[2] != answers[0]
+    fed = first.fed
+    models[0].invoke(asked())
+    assert first.fed == fed, "the same model is remembered"
+    moved = models[0].model_copy(update={"world": other})
+    assert moved.invoke(asked()).content == "A wall."
+
+
+def test_what_is_too_long_to_answer_is_counted_all_the_same() -> None:
+    model = ChatBagel(world=FakeWorld(), max_input_tokens=50)
+    long = [HumanMessage("word " * 40), AIMessage("answer " * 10), HumanMessage("last")]
+    counted = model.get_num_tokens_from_messages(long)
+    with pytest.raises(MessageError, match=f"at most 50 tokens, got {counted}"):
+        model.invoke(long)
+    (kept,) = trim_messages(long, max_tokens=30, token_counter=model, strategy="last", start_on="human")
+    assert kept.content == "last"
+    assert model.get_num_tokens("") == 0
+    shown = [HumanMessage([picture_block(picture(place)) for place in range(5)])]
+    one = ChatBagel(world=FakeWorld()).get_num_tokens_from_messages([HumanMessage([picture_block(picture())])])
+    assert ChatBagel(world=FakeWorld(max_frames=2)).get_num_tokens_from_messages(shown) == 5 * one
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_batch_of_pictures_asks_the_world_no_more_often_at_a_time_than_it_may(most: int) -> None:
+    inside, seen = 0, []
+
+    class Slow(FakeWorld):
+        def imagine(self, *arguments: Any, **settings: Any) -> Any:
+            nonlocal inside
+            inside += 1
+            seen.append(inside)
+            time.sleep(0.02)
+            inside -= 1
+            return super().imagine(*arguments, **settings)
+
+    model = ChatBagel(world=Slow(), modalities=["image"])
+    answers = asyncio.run(model.abatch([asked(place) for place in range(6)], {"max_concurrency": most}))
+    assert len(answers) == len(seen) == 6
+    assert max(seen) <= most
+    told = asyncio.run(model.abatch([asked(), []], {"max_concurrency": most}, return_exceptions=True))
+    assert isinstance(told[0], AIMessage)
+    assert isinstance(told[1], MessageError)
+
+
+def test_models_are_copied_and_sent() -> None:
+    model = pickle.loads(pickle.dumps(ChatBagel(checkpoint="nano-worlds", max_tokens=7)))
+    assert (model.checkpoint, model.max_tokens) == ("nano-worlds", 7)
+    copied = copy.deepcopy(ChatBagel(world=FakeWorld(), max_tokens=7))
+    assert copied.invoke("Hi").content
+
+
+def test_tools_are_read_where_they_are_given_to_a_call() -> None:
+    model = ChatBagel(world=Scripted(CALL))
+    assert model.invoke(asked(), tools=[walk]).tool_calls
+    assert model.invoke(asked(), tools=[{"name": "walk"}]).tool_calls, "the short form that LangChain takes"

@@ -12,6 +12,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 from langgraph.checkpoint.memory import InMemorySaver
@@ -88,6 +89,21 @@ def test_text_is_for_the_model_and_frames_are_artifacts() -> None:
     assert message.artifact["facts"]["step"] == 1
     picture["frame"][:] = 0  # the caller's own
     assert session.place.frame.any()
+
+
+def test_a_renamed_tool_keeps_its_schema() -> None:
+    (commit,) = make_world_tools(WorldSession(FakeWorld()), names=["commit"])
+    commit.name = "house_commit"
+    told = convert_to_openai_tool(commit)["function"]
+    assert told["name"] == "house_commit"
+    assert set(told["parameters"]["properties"]) == {"action"}
+
+
+def test_a_plain_text_is_the_first_argument() -> None:
+    session = WorldSession(FakeWorld())
+    (commit,) = make_world_tools(session, names=["commit"])
+    assert "Done: Move forward" in commit.invoke("Move forward")
+    assert session.place.step == 1
 
 
 def test_models_that_see_can_be_shown_the_frames() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from bagel_world import BagelWorld
 from bagel_world.agents import Limits, WorldSession, call_tool
@@ -21,6 +23,7 @@ from bagel_world.agents.tools.tool import FIXABLE
 from bagel_world.agents.tools.world_tools import TOOLS
 from bagel_world.envs import WorldEnv, state_to_bytes
 from bagel_world.errors import (
+    AccessError,
     ActionError,
     CapabilityError,
     ConfigError,
@@ -474,3 +477,50 @@ def test_sessions_of_one_world_never_meet() -> None:
         one.commit(LEFT)
     assert whole(other) == before
     assert (other.meter.calls, other.meter.steps, other.meter.frames, other.walk.steps_back) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("seed", [None, -1, 2**63, True])
+def test_a_seed_that_is_none_is_refused(seed: Any) -> None:
+    with pytest.raises(ConfigError, match="Expected a seed from 0"):
+        WorldSession(FakeWorld(), seed=seed)
+
+
+def test_a_goal_keeps_all_that_it_says() -> None:
+    world = FakeWorld()
+    far, near = world.starts[3].frames[-1], world.starts[0].frames[0]
+    assert len(WorldSession(world, goal=Goal(image=far, explored=(near,))).goal().explored) == 1
+    for words in ("", "x" * 10_000):
+        with pytest.raises(ConfigError, match="Expected a goal"):
+            WorldSession(world, goal=Goal(text=words))
+
+
+@pytest.mark.parametrize("search", ["beam", "mcts", "cem"])
+def test_searches_that_enumerate_nothing_take_many_actions(search: str) -> None:
+    world = FakeWorld(action_words=tuple(f"go {place}" for place in range(20)))
+    session = WorldSession(world, goal=world.starts[3].frames[-1])
+    assert call_tool(session, "plan", {"depth": 4, "search": search}).facts["actions"]
+
+
+def test_a_turn_within_a_turn_is_one_call() -> None:
+    session = WorldSession(FakeWorld())
+    with session.turn():
+        call_tool(session, "observe")
+        assert session.meter.seconds_left > 0
+    assert session.meter.calls == 1
+    assert session.meter.seconds > 0
+
+
+def test_a_folder_that_is_gone_is_a_wrong_name(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / ".env").write_text("SECRET=1")
+    (folder / "notes.txt").write_text("none")
+    Image.new("RGB", (4, 4)).save(folder / "duck.png")
+    session = WorldSession(FakeWorld(), folders=[folder])
+    with pytest.raises(AccessError, match=r"Did you mean 'duck\.png'") as told:
+        call_tool(session, "observe", {"image": "dock.png"})
+    assert "notes" not in str(told.value)
+    assert ".env" not in str(told.value)
+    shutil.rmtree(folder)
+    with pytest.raises(AccessError, match="none at the top"):
+        call_tool(session, "observe", {"image": "duck.png"})
