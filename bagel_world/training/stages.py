@@ -68,12 +68,13 @@ class Stages:
 
     def __init__(self, config: TrainingConfig, *, resume: bool, ranks: Ranks | None = None) -> None:
         self.config, self.ranks = config, ranks
+        self._tokenizer: Tokenizer | None = None
         self.device = config.torch_device() if ranks is None else ranks.device
         finished = config.start_from is not None or config.autoencoder_from is not None or (config.run / _VAE).is_file()
         if ranks is not None and not finished:
             raise TrainingError(
                 f"Several processes train the world model together, and {config.run} has no autoencoder yet. "
-                "Train it first with one process: bagel-world train RECIPE --set mot.steps=1"
+                "Train it first with one process: bagel-world train RECIPE --set mot.steps=1 --set mot.optimizer.matrix_rate=0"
             )
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32: its rounding is far below the noise of a training step
@@ -208,6 +209,11 @@ class Stages:
 
     def tokenizer(self) -> Tokenizer:
         """Learn the tokenizer from the actions of all tasks and all texts there are, or take the finished one."""
+        if self._tokenizer is None:  # once: where several processes train they meet here
+            self._tokenizer = self._found_tokenizer()
+        return self._tokenizer
+
+    def _found_tokenizer(self) -> Tokenizer:
         if self.config.start_from is not None:
             return Tokenizer.from_folder(self.config.start_from)
         folder = self.config.run / _TOKENIZER

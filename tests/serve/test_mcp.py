@@ -162,12 +162,13 @@ async def test_the_command_serves_over_its_standard_streams(tmp_path: Path) -> N
 
 
 async def test_the_configuration_in_the_examples_starts_a_server(tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
     entry = json.loads((ROOT / "examples" / "mcp_client.json").read_text())["mcpServers"]["bagel-world"]
-    assert entry["command"] == "bagel-world"
+    assert Path(entry["command"]).name == "bagel-world"
+    given = [str(tmp_path) if each == "/path/to/pictures" else each for each in entry["args"]]
+    assert given != entry["args"]
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "bagel_world.cli", *entry["args"], "--checkpoint", "fake"],
+        args=["-m", "bagel_world.cli", *given, "--checkpoint", "fake"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
     )
