@@ -78,7 +78,7 @@ def settle(text: str, stop: Sequence[str] = (), *, final: bool = True) -> Settle
     if places:
         words = words[: min(places)]
     elif not final:
-        words = certain(words, [*stop, BEGIN, END, *([] if opened else [THINK_OPEN])])
+        words = _certain_words(before, behind, stop, opened=bool(opened))
     if not (final or places or closed):
         thought = certain(thought, [BEGIN, END, THINK_CLOSE])
     return Settled(thought.strip() if opened else None, words.strip(), bool(places))
@@ -86,7 +86,20 @@ def settle(text: str, stop: Sequence[str] = (), *, final: bool = True) -> Settle
 
 def certain(text: str, marks: Sequence[str]) -> str:
     """The text without a tail that may become a letter or one of the marks."""
-    text = text.rstrip(_HALF_A_LETTER)
+    return _without_tail(text.rstrip(_HALF_A_LETTER), marks)
+
+
+def _certain_words(before: str, behind: str, stop: Sequence[str], *, opened: bool) -> str:
+    """The certain part of the words before and behind a thought that is opened, or may yet be."""
+    marks = [*stop, BEGIN, END]
+    if opened:
+        return _without_tail(before + behind.rstrip(_HALF_A_LETTER), marks)  # no letter goes on behind a thought
+    whole = certain(before, marks)
+    # Behind a thought the words go on where they were: a stop word may begin before a mark that is itself not whole yet.
+    return min(whole, _without_tail(certain(before, [THINK_OPEN]), marks), key=len)
+
+
+def _without_tail(text: str, marks: Sequence[str]) -> str:
     held = max((size for mark in marks for size in range(1, len(mark)) if text.endswith(mark[:size])), default=0)
     return text[: len(text) - held]
 

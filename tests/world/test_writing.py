@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bagel_world import BagelWorld
@@ -31,6 +31,8 @@ def play(pieces: list[str], *, closed: bool = True, **settings: Any) -> tuple[Dr
 
 
 @given(texts)
+@example(["\ufffd", "<th", "ink>"])
+@example(["\ufffd", "<think>", "</think>", "\ufffd", "a"])
 def test_pieces_add_up_to_the_text_and_its_thought(pieces: list[str]) -> None:
     draft, shown = play(pieces)
     thought, words = split_thought("".join(pieces))
@@ -42,6 +44,7 @@ def test_pieces_add_up_to_the_text_and_its_thought(pieces: list[str]) -> None:
 
 
 @given(texts, st.sampled_from([("stop",), ("op", "<"), ("\n", "a st")]))
+@example(["st", "<th", "ink>", "</think>", "op"], ("stop",))
 def test_a_stop_word_ends_the_answer_where_it_begins(pieces: list[str], stop: tuple[str, ...]) -> None:
     draft, shown = play(pieces, stop=stop)
     assert "".join(piece.words for piece in shown) == draft.words
