@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 from bagel_world.episodes.manifest import read_manifest, write_manifest
-from bagel_world.episodes.shards import EpisodeFolder, shard_paths, write_shard
-from bagel_world.errors import CheckpointError, ConfigError
+from bagel_world.episodes.shards import EpisodeFolder, write_shard
+from bagel_world.errors import BagelWorldError, CheckpointError, ConfigError
 from bagel_world.files import copy_whole
 from bagel_world.model.checkpoint import load
 from bagel_world.types import Episode
-from bagel_world.world.simulator import STARTS_FOLDER
+from bagel_world.world.simulator import STARTS_FOLDER, start_folders
 
 
 def export(
@@ -39,24 +39,29 @@ def export(
         for path in sorted(checkpoint.iterdir()):
             if path.is_file():
                 copy_whole(path, to / path.name)
-        own = checkpoint / STARTS_FOLDER
-        if chosen or own.is_dir():
-            shutil.rmtree(to / STARTS_FOLDER, ignore_errors=True)
-        if own.is_dir() and not chosen:
-            shutil.copytree(own, to / STARTS_FOLDER)
+        if chosen or (checkpoint / STARTS_FOLDER).is_dir():
+            _replace_starts(checkpoint, to, chosen)
+    except BagelWorldError:
+        raise
     except OSError as error:
         raise CheckpointError(
             f"The checkpoint could not be written to {to}: {error}. Free some space and export again."
         ) from error
-    for number, (source, episodes) in enumerate(chosen.items()):
-        _write_starts(to / STARTS_FOLDER / str(number), _footage(source)[0], episodes)
     size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file()) / 1e6
-    Console(stderr=True).print(f"{to}: {size:.1f} MB, {_count(to / STARTS_FOLDER)} episodes to start from")
+    count = sum(len(EpisodeFolder(each)) for each in start_folders(to))
+    Console(stderr=True).print(f"{to}: {size:.1f} MB, {count} episodes to start from")
 
 
-def _count(starts: Path) -> int:
-    folders = (starts, *(each for each in starts.iterdir() if each.is_dir())) if starts.is_dir() else ()
-    return sum(len(EpisodeFolder(each)) for each in folders if shard_paths(each))
+def _replace_starts(checkpoint: Path, to: Path, chosen: dict[str, list[Episode]]) -> None:
+    """The chosen episodes, or else those of the checkpoint; what was there stays until they are written."""
+    unfinished = to / f".unfinished-{STARTS_FOLDER}"
+    shutil.rmtree(unfinished, ignore_errors=True)  # of an export that was killed
+    for number, (source, episodes) in enumerate(chosen.items()):
+        _write_starts(unfinished / str(number), _footage(source)[0], episodes)
+    if not chosen:
+        shutil.copytree(checkpoint / STARTS_FOLDER, unfinished)
+    shutil.rmtree(to / STARTS_FOLDER, ignore_errors=True)
+    unfinished.rename(to / STARTS_FOLDER)
 
 
 def _write_starts(folder: Path, footage: Path, episodes: list[Episode]) -> None:

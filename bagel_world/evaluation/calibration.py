@@ -30,7 +30,7 @@ from bagel_world.sims.plans import draw_plan
 from bagel_world.sims.sightings import Sighting, sightings
 from bagel_world.types import Episode
 from bagel_world.world.protocol import Context
-from bagel_world.world.scoring import Candidate, Goal, GoalImageScorer, JudgeScorer, RandomScorer, Scorer, can_write
+from bagel_world.world.scoring import Candidate, Goal, GoalImageScorer, JudgeScorer, RandomScorer, Scorer, ask_scorer, can_write
 
 Shown = Literal["real", "imagined"]
 Truths = npt.NDArray[np.bool_]
@@ -176,7 +176,7 @@ def _rows(
         for each in shown:
             candidates = _candidates(subject, [cases[place] for place in places], [*places], each, config)
             for name, scorer in scorers.items():
-                scores[name, each] += scorer.score(subject.world, candidates)
+                scores[name, each] += ask_scorer(scorer, subject.world, candidates)
     for (name, each), values in scores.items():
         yield from calibration_rows(f"{name}, {each} frames", np.array(values), truths, groups, scorers[name], config.seed)
 

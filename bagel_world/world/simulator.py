@@ -36,6 +36,13 @@ STARTS_FOLDER = "starts"
 """Held-out episodes in a checkpoint folder that walks may start from."""
 
 
+def start_folders(checkpoint: Path) -> list[Path]:
+    """Where the held-out episodes of a checkpoint folder lie: in `starts/` and in the folders there."""
+    root = checkpoint / STARTS_FOLDER
+    found = [root, *sorted(root.iterdir())] if root.is_dir() else []
+    return [each for each in found if each.is_dir() and shard_paths(each)]
+
+
 class BagelWorld(Speaking):
     """A world whose next frame is imagined by BAGEL.
 
@@ -133,11 +140,8 @@ class BagelWorld(Speaking):
     def starts(self) -> tuple[Episode, ...]:
         """The held-out episodes of the task that came with the checkpoint."""
         folder = self.checkpoint.folder
-        if folder is None or not (folder / STARTS_FOLDER).is_dir():
-            return ()
-        sources = (folder / STARTS_FOLDER, *sorted(each for each in (folder / STARTS_FOLDER).iterdir() if each.is_dir()))
-        episodes = (episode for source in sources if shard_paths(source) for episode in read_episodes(source))
-        return episodes_of(self.task, episodes, self.tasks)
+        sources = [] if folder is None else start_folders(folder)
+        return episodes_of(self.task, (episode for source in sources for episode in read_episodes(source)), self.tasks)
 
     def begin(self, prompt: str | None = None, *, think: bool = False) -> Context:
         """An empty context.

@@ -95,6 +95,21 @@ def test_an_export_that_fails_leaves_the_good_one(
     assert len(BagelWorld.from_pretrained(tmp_path / "x").starts) == 2
 
 
+def test_walks_that_cannot_be_written_leave_those_that_were_there(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("export", checkpoint, tmp_path / "x") == 0
+
+    def full(source: Path, target: Path) -> None:
+        target.mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copytree", full)
+    assert call("export", checkpoint, tmp_path / "x") == 2
+    assert "Free some space" in capsys.readouterr().err
+    assert len(BagelWorld.from_pretrained(tmp_path / "x").starts) == 2
+
+
 @pytest.mark.parametrize("numbers", [":7", "", ":one", ":"])
 def test_a_walk_that_is_not_there_is_not_exported(
     checkpoint: Path, tmp_path: Path, numbers: str, capsys: pytest.CaptureFixture[str]

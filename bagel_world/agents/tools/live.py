@@ -38,7 +38,7 @@ class LiveWalk:
         self._past: deque[Place] = deque(maxlen=undo)
         self._place: Place | None = None
         self._seed = checked_seed(seed)
-        self.reset(seed)
+        self.reset()
 
     @property
     def place(self) -> Place:
