@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,7 @@ from bagel_world.training.data.walks import Walks
 from bagel_world.training.ranks import join_ranks
 from bagel_world.training.stages import Preview, Stages
 from bagel_world.types import Frame
+from bagel_world.world.imagining import imagine_on
 from bagel_world.world.simulator import BagelWorld
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the recipe's folder.")] = False,
     export_only: Annotated[bool, typer.Option("--export-only", help="Export the newest averaged weights as they are.")] = False,
 ) -> None:
-    """Train autoencoder, tokenizer and world model, then export a checkpoint folder. Stop at any time; --resume goes on.
+    """Train autoencoder, tokenizer, world model and decoder, then export a checkpoint folder. Stop at any time; --resume goes on.
 
     Several processes or GPUs: torchrun --nproc-per-node 2 -m bagel_world train RECIPE, with mot.optimizer.matrix_rate at 0.
     """
@@ -57,6 +59,8 @@ def train(
         tokenizer = stages.tokenizer()
         preview = _preview(config, stages) if ranks is None else None
         bagel = stages.mot(vae, tokenizer, follow_on(bar, "world model"), preview)
+        if leads:
+            vae = stages.decoder(bagel, vae, tokenizer, imagine_on, partial(follow_on, bar))
     if leads:
         console.print(f"Checkpoint: {stages.export(bagel, vae, tokenizer)}", highlight=False)
 
@@ -89,6 +93,8 @@ def follow_on(bar: Progress, what: str) -> Callable[[int, int, dict[str, float]]
 
 def describe(figures: dict[str, float]) -> str:
     """Losses and pace of a step in a few words."""
+    if "loss" not in figures:
+        return ""
     parts = [f"{name} {figures[name]:.4f}" for name in ("velocity", "text") if name in figures]
     words = [f"loss {figures['loss']:.4f}" + (f" ({', '.join(parts)})" if len(parts) > 1 else "")]
     if "tokens_per_second" in figures:

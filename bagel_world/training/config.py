@@ -16,6 +16,7 @@ from bagel_world.model.config import BagelConfig, WorldDefaults, preset
 from bagel_world.training.autoencoder import AutoencoderConfig
 from bagel_world.training.data.sources import SourceConfig
 from bagel_world.training.data.walks import WalkSource
+from bagel_world.training.decoder import DecoderConfig
 from bagel_world.training.trainer import MotConfig
 from bagel_world.training.warm_start import check_width
 
@@ -61,6 +62,10 @@ class TrainingConfig(BaseModel):
     texts: tuple[str, ...] = Field(default=(), description="More texts that the tokenizer should know.")
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     mot: MotConfig = MotConfig()
+    decoder: DecoderConfig | None = Field(
+        default=None,
+        description="How the decoder learns to paint what the world model imagines, last of all; left out, it does not.",
+    )
     world: dict[str, Any] = Field(default_factory=dict, description="What the checkpoint says of its use, over the preset's.")
 
     @field_validator("train", "validation", mode="before")

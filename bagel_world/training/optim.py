@@ -230,4 +230,11 @@ class Optimizer:
                     f"Expected an optimizer's state of what learns here, got {key}. Resume with the parts that learn and "
                     "the optimizer (optimizer.matrix_rate above 0, or 0) as they were, or train in another run folder."
                 )
-            part.state[parameter][what] = value.to(parameter.device, copy=True)
+            part.state[parameter][what] = _laid_out_as(parameter, value)
+
+
+def _laid_out_as(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    """A copy where the parameter is, in its memory format: a fused step goes through both as they lie in memory."""
+    if value.shape != parameter.shape:  # a number of steps
+        return value.to(parameter.device, copy=True)
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

@@ -1,4 +1,4 @@
-"""The stages of a recipe: autoencoder, tokenizer, world model, export. Each is skipped when its result is already there."""
+"""The stages of a recipe: autoencoder, tokenizer, world model, decoder, export. Each is skipped when its result is there."""
 
 from __future__ import annotations
 
@@ -27,29 +27,31 @@ from bagel_world.training.checkpoint import check_base, load_averages, states
 from bagel_world.training.config import TrainingConfig
 from bagel_world.training.data.batches import WalkBatches
 from bagel_world.training.data.feeds import Feed, MixedFeed, SampleFeed, WalkFeed
+from bagel_world.training.data.imagined import Imagine, told_windows
 from bagel_world.training.data.interleave import WalkSampler
 from bagel_world.training.data.latents import LatentTable
 from bagel_world.training.data.material import gather_pictures, gather_texts
 from bagel_world.training.data.sources import SourceConfig, open_samples
 from bagel_world.training.data.walks import Walks, WalkSource, gather_walks
 from bagel_world.training.data.words import train_tokenizer
+from bagel_world.training.decoder_stage import train_decoder
 from bagel_world.training.dense import part_experts, tie_experts
-from bagel_world.training.lora import add_lora
+from bagel_world.training.lora import add_lora, base_fingerprint
 from bagel_world.training.ranks import Ranks
 from bagel_world.training.sample_feed import check_sources, sample_feed
 from bagel_world.training.trainer import Trainer, scale_inputs
+from bagel_world.training.vae_trainer import Progress
 from bagel_world.training.warm_start import warm_up
 from bagel_world.training.workers import step_threads
 
 _LOG = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, dict[str, float]], None]
 Preview = Callable[[int, Checkpoint], dict[str, float]]
 
 RECIPE, FIGURES = "recipe.json", "mot.json"
 """In a run folder: what is trained there, and what became of it once the last step is done."""
 
-_VAE, _TOKENIZER, _MOT = "ae.safetensors", "tokenizer", "mot"
+_VAE, _TOKENIZER, _MOT, _DECODER = "ae.safetensors", "tokenizer", "mot", "decoder"
 _VALIDATION_BATCH = 8
 
 
@@ -133,8 +135,9 @@ class Stages:
         if named is not None:
             return load_vae(named, device=self.device)
         path = self.config.run / _VAE
-        if not path.is_file():
-            return None
+        return self._read_vae(path) if path.is_file() else None
+
+    def _read_vae(self, path: Path) -> Vae:
         vae = Vae(self.shape.vae_config).to(self.device)
         try:
             vae.load_state_dict(load_file(path))
@@ -162,12 +165,7 @@ class Stages:
         )
         trainer.resume()
         figures = trainer.train()
-        _write_figures(path.with_suffix(".json"), {"steps": trainer.step, **figures})
-        try:
-            save_tensors(path, dict(vae.named_parameters()))
-        except OSError as error:
-            raise TrainingError(f"Could not write {path}: {error}. Free some space and resume.") from error
-        return vae.eval()
+        return _finished(vae, path, {"steps": trainer.step, **figures})
 
     def _rehearse(self) -> None:
         """Look at all that the world model learns from: what is wrong with it shows before hours go into a training.
@@ -177,11 +175,17 @@ class Stages:
             RecordingError: damaged samples, or samples that are too long, more than may be skipped.
         """
         self._check_frame_size()
+        if self.config.decoder is not None and not self.shape.world.capabilities.imagine:
+            raise TrainingError(
+                "The decoder learns from what is imagined, and world.capabilities.imagine is false. Leave out decoder."
+            )
         for split in ("train", "validation"):
             if self.config.train:
                 walks = self.walks(split)
                 self._check_footage(walks, self.config.train if split == "train" else self.config.validation)
                 walks.windows(self.config.mot.walk.frames)
+            if self.config.decoder is not None:
+                told_windows(self.walks(split), self.config.decoder.window)
             if self.config.samples:
                 _LOG.info("looking at the samples of %r", split)
                 opened = [each.open() for each in self.sources(split)]
@@ -271,6 +275,42 @@ class Stages:
         if self.config.mot.dense:
             part_experts(bagel)
         return bagel.eval()
+
+    def decoder(
+        self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer, imagine: Imagine, progress: Callable[[str], Progress] | None = None
+    ) -> Vae:
+        """Train the decoder on what the finished world model imagines, or take the finished one.
+
+        Args:
+            bagel: the trained world model.
+            vae: the autoencoder it was trained with; its decoder is trained in place.
+            tokenizer: that of the recipe.
+            imagine: what imagines with a checkpoint; training knows no world.
+            progress: what follows each part of it, by name.
+        """
+        config, folder = self.config.decoder, self._decoder_folder(bagel)
+        if config is None:
+            return vae
+        path = folder / _VAE
+        if path.is_file():
+            return self._read_vae(path)
+        checkpoint = Checkpoint(config=self.shape, bagel=bagel, vae=vae.eval(), tokenizer=tokenizer)
+        figures = train_decoder(
+            checkpoint,
+            config,
+            train=self.walks("train"),
+            validation=self.walks("validation"),
+            imagine=imagine,
+            folder=folder,
+            seed=self.config.seed,
+            workers=step_threads(self.config.workers, self.device),
+            progress=progress,
+        )
+        return _finished(vae, path, figures)
+
+    def _decoder_folder(self, bagel: Bagel) -> Path:
+        """Where the decoder that paints what this model imagines is trained: another model has another folder."""
+        return self.config.run / _DECODER / base_fingerprint(bagel)
 
     def fresh_model(self) -> Bagel:
         """The model before its first step."""
@@ -367,7 +407,11 @@ class Stages:
         vae = self.finished_autoencoder() if states(self.config.run / _MOT) else None
         if vae is None:
             raise TrainingError(f"There is no state of the world model in {self.config.run / _MOT} yet. Train first.")
-        return Checkpoint(config=self.shape, bagel=self._averaged_model(), vae=vae, tokenizer=self.tokenizer())
+        bagel = self._averaged_model()
+        taught = self._decoder_folder(bagel) / _VAE
+        if self.config.decoder is not None and taught.is_file():
+            vae = self._read_vae(taught)
+        return Checkpoint(config=self.shape, bagel=bagel, vae=vae, tokenizer=self.tokenizer())
 
     def export(self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer) -> Path:
         """Write the checkpoint folder in the published layout; its path."""
@@ -380,6 +424,16 @@ def _has_split(source: SourceConfig, split: str) -> bool:
         return isinstance(open_samples(source.folder, split=split), SampleFolder)
     except RecordingError:
         return False
+
+
+def _finished(vae: Vae, path: Path, figures: dict[str, float]) -> Vae:
+    """Keep an autoencoder that is trained, and what it does on held-out pictures beside it."""
+    _write_figures(path.with_suffix(".json"), figures)
+    try:
+        save_tensors(path, dict(vae.named_parameters()))
+    except OSError as error:
+        raise TrainingError(f"Could not write {path}: {error}. Free some space and resume.") from error
+    return vae.eval()
 
 
 def _write_figures(path: Path, figures: dict[str, float]) -> None:

@@ -176,7 +176,7 @@ class BagelWorld(Speaking):
         Raises:
             CapabilityError: this checkpoint was never taught to imagine.
         """
-        return [frame for frame, _ in self._imagine(contexts, seeds)]
+        return [frame for frame, _ in self.imagine_with_latents(contexts, seeds=seeds)]
 
     @torch.inference_mode()
     def advance(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[Context]:
@@ -184,11 +184,12 @@ class BagelWorld(Speaking):
 
         Where the context settings say `reuse_latents`, the latents of that frame are remembered instead of encoding it again.
         """
-        pairs = self._imagine(contexts, seeds)
+        pairs = self.imagine_with_latents(contexts, seeds=seeds)
         return [context.observe_imagined(*pair) for context, pair in zip(contexts, pairs, strict=True)]
 
-    def _imagine(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[tuple[Frame, torch.Tensor]]:
-        """Frame and latents of every context."""
+    @torch.inference_mode()
+    def imagine_with_latents(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[tuple[Frame, torch.Tensor]]:
+        """What `imagine` gives, each frame with the latents that it was decoded from: (channels, latent height, latent width)."""
         self._check_imagines()
         check_pairs(contexts, seeds)
         if not contexts:

@@ -51,10 +51,12 @@ def test_folding_normalizes_latents_and_keeps_the_picture_where_no_padding_reach
     torch.testing.assert_close(spread, torch.exp(0.5 * log_variance), atol=1e-5, rtol=1e-5)
 
 
-def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
-    whole = _trainer(tmp_path / "whole")
+@pytest.mark.parametrize("matrix_rate", [0.02, 0.0])  # Muon; AdamW for everything
+def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path, matrix_rate: float) -> None:
+    config = CONFIG.model_copy(update={"optimizer": OptimizerConfig(warmup_steps=1, matrix_rate=matrix_rate)})
+    whole = _trainer(tmp_path / "whole", config)
     figures = whole.train()
-    stopped = _trainer(tmp_path / "parted")
+    stopped = _trainer(tmp_path / "parted", config)
 
     def stop(step: int, steps: int, losses: dict[str, float]) -> None:
         del steps, losses
@@ -64,7 +66,7 @@ def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
     stopped._progress = stop
     with pytest.raises(KeyboardInterrupt):
         stopped.train()
-    resumed = _trainer(tmp_path / "parted")
+    resumed = _trainer(tmp_path / "parted", config)
     assert resumed.resume()
     assert resumed.step == 4
     assert resumed.train() == figures

@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from bagel_world.episodes import SampleFolder, TextPart, sample_from_episode, write_samples, write_shard
@@ -189,7 +190,7 @@ def sample_recipe(tmp_path: Path) -> Path:
     return path
 
 
-def _run(recipe: Path, *changes: str) -> int:
+def _run(recipe: Path, *changes: str, resume: bool = False) -> int:
     import typer
 
     from bagel_world.cli.train import train
@@ -197,6 +198,7 @@ def _run(recipe: Path, *changes: str) -> int:
     app = typer.Typer()
     app.command()(train)
     words = [word for change in changes for word in ("--set", change)]
+    words += ["--resume"] * resume
     return CliRunner().invoke(app, [str(recipe), *words], catch_exceptions=False).exit_code
 
 
@@ -365,3 +367,67 @@ def test_low_rank_updates_need_a_checkpoint_to_start_from(recipe: Path) -> None:
         read_recipe(recipe, [LORA])
     with pytest.raises(ConfigError, match="Leave out trains, or lora"):
         read_recipe(recipe, [LORA, "mot.trains=[generate]"])
+
+
+DECODER = {"steps": 3, "batch": 2, "windows": 3, "context": 2, "ahead": 1, "validation_frames": 2, "save_every": 2}
+
+
+@pytest.fixture
+def painting(recipe: Path) -> Path:
+    """The recipe with a decoder that learns what is imagined."""
+    settings = yaml.safe_load(recipe.read_text())
+    settings["mot"]["steps"] = 2
+    settings["decoder"] = DECODER
+    settings["world"] |= {"sampling": {"default": {"evaluations": 1}}, "context": {"see": "latents"}}
+    recipe.write_text(yaml.safe_dump(settings))
+    return recipe
+
+
+def test_the_decoder_learns_last_and_once(painting: Path) -> None:
+    assert _run(painting) == 0
+    run = painting.parent / "run"
+    (folder,) = (run / "decoder").iterdir()
+    before, after = load_file(run / "ae.safetensors"), load_file(folder / "ae.safetensors")
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder"}
+    exported = dict(load(run / "checkpoint").vae.named_parameters())
+    assert all(torch.equal(exported[name], value) for name, value in after.items())
+    log = (folder / "log.jsonl").read_text()
+    assert _run(painting, resume=True) == 0
+    assert (folder / "log.jsonl").read_text() == log
+    averaged = Stages(read_recipe(painting), resume=True).averaged()
+    assert all(torch.equal(value, after[name]) for name, value in averaged.vae.named_parameters())
+
+
+def test_another_model_has_another_decoder(painting: Path) -> None:
+    assert _run(painting) == 0
+    assert _run(painting, "mot.steps=3", resume=True) == 0
+    assert len(list((painting.parent / "run" / "decoder").iterdir())) == 2
+
+
+def test_a_decoder_of_a_model_that_imagines_nothing_is_refused(painting: Path) -> None:
+    changes = ["world.capabilities.imagine=false", "world.capabilities.write=true"]
+    with pytest.raises(TrainingError, match="Leave out decoder"):
+        Stages(read_recipe(painting, changes), resume=False).autoencoder()
+    with pytest.raises(TrainingError, match="at least 12 frames"):
+        Stages(read_recipe(painting, ["decoder.context=11"]), resume=True).autoencoder()
+
+
+def test_what_is_imagined_for_the_decoder_is_what_the_world_imagines(painting: Path) -> None:
+    from bagel_world.images import to_frame
+    from bagel_world.world.imagining import imagine_on
+    from bagel_world.world.simulator import BagelWorld
+
+    assert _run(painting) == 0
+    checkpoint, walks = load(painting.parent / "run" / "checkpoint"), make_walks()
+    world = BagelWorld(checkpoint)
+    frames = np.stack([walks.frames[start : start + 2] for start in (0, 7)])
+    words = [["Look left", "Stay", "Look right"], ["Stay", "Look right", "Move forward"]]
+    latents = imagine_on(checkpoint, frames, words, [[3, 4], [5, 6]])
+    contexts = [world.observe(each[0]).say(said[0]).observe(each[1]) for each, said in zip(frames, words, strict=True)]
+    for step in range(2):
+        contexts = [context.say(said[1 + step]) for context, said in zip(contexts, words, strict=True)]
+        contexts = world.advance(contexts, seeds=[[3, 5], [4, 6]][step])
+        with torch.no_grad():
+            painted = to_frame(checkpoint.vae.decode(latents[:, step]).numpy())
+        assert np.array_equal(painted, np.stack([context.frames[-1] for context in contexts]))

@@ -1,0 +1,141 @@
+"""Training of the decoder on what the world model imagines, after the last step of that.
+
+Imagined latents are expectations as much as samples: smoother than any that the encoder gives, and a decoder that has only seen
+those paints them as blur. Here it sees what was imagined beside what came, and learns how much contrast belongs there. The
+encoder, and with it everything that the world model learned and sees, stays as it is. Encoded latents are painted as before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bagel_world.model.vae import Vae
+from bagel_world.training.data.imagined import Imagined
+from bagel_world.training.data.walks import as_pixels
+from bagel_world.training.optim import OptimizerConfig
+from bagel_world.training.picture_loss import PictureLoss, PictureLossConfig
+from bagel_world.training.vae_trainer import Likeness, Progress, VaeTrainer, VaeTrainerConfig
+from bagel_world.training.workers import Losses
+
+_BATCH = 16
+
+
+class DecoderOptimizerConfig(OptimizerConfig):
+    """Gentler than the other stages: the decoder knows nearly all there is to know."""
+
+    matrix_rate: float = Field(default=0.0, ge=0, description="Peak learning rate of Muon; 0 gives matrices to AdamW too.")
+    rate: float = Field(default=5e-4, gt=0, description="Peak learning rate of AdamW.")
+    warmup_steps: int = Field(default=30, ge=0)
+    decay_share: float = Field(default=0.6, ge=0, le=1, description="Share of the steps in which a trapezoid falls.")
+
+
+class DecoderConfig(VaeTrainerConfig, PictureLossConfig):
+    """How the decoder learns to paint what is imagined."""
+
+    steps: int = Field(default=1000, gt=0)
+    optimizer: DecoderOptimizerConfig = DecoderOptimizerConfig()  # pyright: ignore[reportIncompatibleVariableOverride]
+    ema_decay: float = Field(default=0.98, ge=0, lt=1)
+    windows: int = Field(default=2048, gt=0, description="Stretches of walks whose next frames are imagined.")
+    context: int = Field(default=4, gt=0, description="Recorded frames before each.")
+    ahead: int = Field(default=2, gt=0, description="Frames imagined one after the other in each.")
+    texture_weight: float = Field(default=4.0, ge=0, description="Weight of the difference of local contrast, where imagined.")
+    encoded_share: float = Field(default=0.25, ge=0, lt=1, description="Share of pictures that come from the encoder instead.")
+    encoded_texture_weight: float = Field(default=0.2, ge=0, description="What texture_weight is for these.")
+
+    @property
+    def window(self) -> int:
+        """Frames of a stretch of a walk."""
+        return self.context + self.ahead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slice:
+    """Latents and the pixels they stand for; the first `encoded` of them come from the encoder."""
+
+    latents: Tensor
+    pixels: Tensor
+    encoded: int
+
+
+class DecoderTrainer(VaeTrainer[_Slice]):
+    """Trains the decoder of a `Vae`, see `VaeTrainer`.
+
+    Args:
+        vae: the autoencoder; its decoder is trained in place, on the device where it is.
+        config: how.
+        train: what to learn from.
+        validation: what to measure on.
+        run: folder for states and log.
+        seed: decides everything random.
+        workers: threads that share a step; on a GPU one does it all.
+        progress: called after every step with (step, steps, losses).
+    """
+
+    def __init__(
+        self,
+        vae: Vae,
+        config: DecoderConfig,
+        *,
+        train: Imagined,
+        validation: Imagined,
+        run: Path,
+        seed: int = 0,
+        workers: int = 2,
+        progress: Progress | None = None,
+    ) -> None:
+        self.config = config
+        self.vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._train, self._validation = train, validation
+        super().__init__(vae.decoder, config, run=run, seed=seed, workers=workers, progress=progress)
+        as_before = config.model_copy(update={"texture_weight": config.encoded_texture_weight})
+        self._imagined_loss, self._encoded_loss = (PictureLoss(each, self._device) for each in (config, as_before))
+
+    def _batch(self) -> list[_Slice]:
+        rng = np.random.default_rng((self._seed, self.step))
+        chosen = rng.integers(len(self._train), size=self.config.batch)
+        from_encoder = np.arange(len(chosen)) < round(self.config.encoded_share * len(chosen))
+        count = self._workers.count
+        return [self._slice(chosen[place::count], int(from_encoder[place::count].sum())) for place in range(count)]
+
+    def _slice(self, chosen: npt.NDArray[np.int64], encoded: int) -> _Slice:
+        places = torch.from_numpy(chosen)
+        latents = torch.cat([self._train.encoded[places[:encoded]], self._train.latents[places[encoded:]]])
+        pixels = as_pixels(self._train.frames(chosen), self._device)
+        return _Slice(latents=latents.float().to(self._device), pixels=pixels, encoded=encoded)
+
+    def _losses(self, part: _Slice) -> Losses:
+        decoded = self.vae.decode(part.latents).float()
+        count, encoded = len(decoded), part.encoded
+        loss, losses = decoded.new_zeros(()), Losses()
+        if encoded:
+            losses["encoded"] = self._encoded_loss(decoded[:encoded], part.pixels[:encoded])["loss"]
+            loss = loss + encoded / count * losses["encoded"]
+        if encoded < count:
+            losses |= self._imagined_loss(decoded[encoded:], part.pixels[encoded:])
+            loss = loss + (1 - encoded / count) * losses["loss"]
+        return {**losses, "loss": loss}
+
+    def _tensors(self, part: _Slice) -> dict[str, Tensor]:
+        return {"latents": part.latents, "pixels": part.pixels}
+
+    def _figures(self) -> dict[str, float]:
+        """PSNR in dB and sharpness (share of the real gradient) of imagined pictures, and of those from the encoder."""
+        count = min(self.config.validation_frames, len(self._validation))
+        imagined, encoded = Likeness(), Likeness()
+        for part in np.array_split(np.arange(count), -(-count // _BATCH)):
+            pixels, places = as_pixels(self._validation.frames(part), self._device), torch.from_numpy(part)
+            for likeness, latents in ((imagined, self._validation.latents), (encoded, self._validation.encoded)):
+                likeness.add(self.vae.decode(latents[places].float().to(self._device)), pixels)
+        return {
+            "psnr": imagined.psnr,
+            "sharpness": imagined.sharpness,
+            "psnr_encoded": encoded.psnr,
+            "sharpness_encoded": encoded.sharpness,
+        }
