@@ -63,6 +63,8 @@ def train(
             vae = stages.decoder(bagel, vae, tokenizer, imagine_on, partial(follow_on, bar))
     if leads:
         console.print(f"Checkpoint: {stages.export(bagel, vae, tokenizer)}", highlight=False)
+    if ranks is not None:
+        ranks.wait()  # whoever leaves first would take the process group along
 
 
 def progress_bar(console: Console, *, shown: bool = True) -> Progress:

@@ -81,10 +81,15 @@ def read_ablations(path: str | Path) -> AblationPlan:
 def recipes_of(plan: AblationPlan) -> dict[str, TrainingConfig]:
     """The recipe of every run, by its name; all are read before the first trains.
 
+    World models are compared: a decoder that would learn after them is left out.
+
     Raises:
         ConfigError: a recipe or a change of it cannot be used.
     """
-    return {name: read_recipe(plan.recipe, [*changes, f"run={plan.run / name}"]) for name, changes in plan.runs.items()}
+    return {
+        name: read_recipe(plan.recipe, [*changes, f"run={plan.run / name}", "decoder=null"])
+        for name, changes in plan.runs.items()
+    }
 
 
 def run_ablations(plan: AblationPlan, follow: Callable[[str], Progress | None] = lambda name: None) -> list[AblationRun]:

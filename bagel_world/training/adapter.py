@@ -16,7 +16,8 @@ from bagel_world.errors import CheckpointError
 from bagel_world.files import replace_text
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import save_tensors
-from bagel_world.training.lora import Lora, LoraConfig, digest
+from bagel_world.training.fingerprint import digest
+from bagel_world.training.lora import Lora, LoraConfig
 
 FACTS_FILE = "adapter.json"
 

@@ -1,19 +1,20 @@
 """Training of the decoder on what the world model imagines, after the last step of that.
 
 Imagined latents are expectations as much as samples: smoother than any that the encoder gives, and a decoder that has only seen
-those paints them as blur. Here it sees what was imagined beside what came, and learns how much contrast belongs there. The
-encoder, and with it everything that the world model learned and sees, stays as it is. Encoded latents are painted as before.
+those paints them as blur. Here it sees what was imagined beside what came, and learns how much contrast belongs there. It goes on
+learning from encoded latents as well, so that it does not forget them. The encoder stays as it is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from bagel_world.model.vae import Vae
@@ -48,6 +49,20 @@ class DecoderConfig(VaeTrainerConfig, PictureLossConfig):
     texture_weight: float = Field(default=4.0, ge=0, description="Weight of the difference of local contrast, where imagined.")
     encoded_share: float = Field(default=0.25, ge=0, lt=1, description="Share of pictures that come from the encoder instead.")
     encoded_texture_weight: float = Field(default=0.2, ge=0, description="What texture_weight is for these.")
+
+    @model_validator(mode="after")
+    def _both_are_there(self) -> Self:
+        if self.encoded >= self.batch or (self.encoded_share and not self.encoded):
+            raise ValueError(
+                f"expected an encoded_share that leaves pictures of both kinds in a batch of {self.batch}, or 0, "
+                f"got {self.encoded_share}: {self.encoded} encoded"
+            )
+        return self
+
+    @property
+    def encoded(self) -> int:
+        """Pictures of a batch that come from the encoder."""
+        return round(self.encoded_share * self.batch)
 
     @property
     def window(self) -> int:
@@ -94,13 +109,12 @@ class DecoderTrainer(VaeTrainer[_Slice]):
         self.vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._train, self._validation = train, validation
         super().__init__(vae.decoder, config, run=run, seed=seed, workers=workers, progress=progress)
-        as_before = config.model_copy(update={"texture_weight": config.encoded_texture_weight})
-        self._imagined_loss, self._encoded_loss = (PictureLoss(each, self._device) for each in (config, as_before))
+        self._picture_loss = PictureLoss(config, self._device)
 
     def _batch(self) -> list[_Slice]:
         rng = np.random.default_rng((self._seed, self.step))
         chosen = rng.integers(len(self._train), size=self.config.batch)
-        from_encoder = np.arange(len(chosen)) < round(self.config.encoded_share * len(chosen))
+        from_encoder = np.arange(len(chosen)) < self.config.encoded
         count = self._workers.count
         return [self._slice(chosen[place::count], int(from_encoder[place::count].sum())) for place in range(count)]
 
@@ -111,15 +125,20 @@ class DecoderTrainer(VaeTrainer[_Slice]):
         return _Slice(latents=latents.float().to(self._device), pixels=pixels, encoded=encoded)
 
     def _losses(self, part: _Slice) -> Losses:
+        config, encoded, losses = self.config, part.encoded, Losses()
         decoded = self.vae.decode(part.latents).float()
-        count, encoded = len(decoded), part.encoded
-        loss, losses = decoded.new_zeros(()), Losses()
+        loss = decoded.new_zeros(())
+        # Slices differ in how many of their pictures are encoded: each part counts by its share of those of the whole batch.
         if encoded:
-            losses["encoded"] = self._encoded_loss(decoded[:encoded], part.pixels[:encoded])["loss"]
-            loss = loss + encoded / count * losses["encoded"]
-        if encoded < count:
-            losses |= self._imagined_loss(decoded[encoded:], part.pixels[encoded:])
-            loss = loss + (1 - encoded / count) * losses["loss"]
+            share = encoded * self._workers.count / config.encoded
+            found = self._picture_loss(decoded[:encoded], part.pixels[:encoded], texture_weight=config.encoded_texture_weight)
+            losses["encoded"] = share * found["loss"]
+            loss = loss + config.encoded / config.batch * losses["encoded"]
+        if encoded < len(decoded):
+            share = (len(decoded) - encoded) * self._workers.count / (config.batch - config.encoded)
+            found = self._picture_loss(decoded[encoded:], part.pixels[encoded:])
+            losses |= {name: share * value for name, value in found.items()}
+            loss = loss + (1 - config.encoded / config.batch) * losses["loss"]
         return {**losses, "loss": loss}
 
     def _tensors(self, part: _Slice) -> dict[str, Tensor]:

@@ -6,9 +6,8 @@ and nowhere in the model: names, order and shapes of the model's parameters stay
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -18,14 +17,12 @@ from torch import Tensor, nn
 
 from bagel_world.errors import ConfigError, TrainingError
 from bagel_world.model.bagel import Bagel
+from bagel_world.training.fingerprint import base_fingerprint
 
 _LOG = logging.getLogger(__name__)
 
 ExpertName = Literal["understand", "generate"]
 Target = Literal["q", "k", "v", "o", "gate", "up", "down"]
-
-_SAMPLES = 256
-"""How many numbers of each parameter go into a fingerprint, at least, where it has as many."""
 
 
 class LoraConfig(BaseModel):
@@ -220,24 +217,6 @@ def add_lora(bagel: Bagel, config: LoraConfig, generator: torch.Generator) -> Lo
     count = sum(parameter.numel() for parameter in lora.parameters())
     _LOG.info("LoRA of rank %d: %d layers, %d parameters", config.rank, len(lora._replaced), count)
     return lora
-
-
-def base_fingerprint(bagel: Bagel) -> str:
-    """Which weights these are: a hash of some numbers of every parameter, as bfloat16, so that both precisions agree."""
-    samples = (
-        (f"{name} {tuple(parameter.shape)}", parameter.detach().flatten()[:: max(1, parameter.numel() // _SAMPLES)].bfloat16())
-        for name, parameter in bagel.named_parameters()
-    )
-    return digest(samples)
-
-
-def digest(named: Iterable[tuple[str, Tensor]]) -> str:
-    """A hash of tensors and their names, 16 hexadecimal digits."""
-    found = hashlib.sha256()
-    for name, tensor in named:
-        found.update(name.encode())
-        found.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
-    return found.hexdigest()[:16]
 
 
 def _updates(block: nn.Module, expert: str, config: LoraConfig) -> dict[str, nn.Module]:

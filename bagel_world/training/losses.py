@@ -1,4 +1,4 @@
-"""What the two stages minimize: pure functions, tensors in, scalars out."""
+"""What the stages minimize: pure functions, tensors in, scalars out."""
 
 from __future__ import annotations
 

@@ -38,17 +38,24 @@ class PictureLoss:
         self._config = config
         self._perception = _loaded_perception(device) if config.perceptual_weight else None
 
-    def __call__(self, decoded: Tensor, pixels: Tensor) -> Losses:
-        """Every part, and their weighted sum as "loss"; pixels of shape (batch, 3, height, width) in [-1, 1]."""
+    def __call__(self, decoded: Tensor, pixels: Tensor, *, texture_weight: float | None = None) -> Losses:
+        """Every part, and their weighted sum as "loss".
+
+        Args:
+            decoded: shape (batch, 3, height, width), in [-1, 1].
+            pixels: what it should be.
+            texture_weight: in place of that of the configuration.
+        """
         config = self._config
+        texture_weight = config.texture_weight if texture_weight is None else texture_weight
         losses: Losses = {"pixel": charbonnier(decoded, pixels, config.smoothness)}
         loss = losses["pixel"]
         if config.edge_weight:
             losses["edge"] = edge_loss(decoded, pixels)
             loss = loss + config.edge_weight * losses["edge"]
-        if config.texture_weight:
+        if texture_weight:
             losses["texture"] = texture_loss(decoded, pixels)
-            loss = loss + config.texture_weight * losses["texture"]
+            loss = loss + texture_weight * losses["texture"]
         if self._perception is not None:
             losses["perceptual"] = self._perceptual(self._perception, decoded, pixels)
             loss = loss + config.perceptual_weight * losses["perceptual"]

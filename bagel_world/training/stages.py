@@ -32,11 +32,14 @@ from bagel_world.training.data.interleave import WalkSampler
 from bagel_world.training.data.latents import LatentTable
 from bagel_world.training.data.material import gather_pictures, gather_texts
 from bagel_world.training.data.sources import SourceConfig, open_samples
-from bagel_world.training.data.walks import Walks, WalkSource, gather_walks
+from bagel_world.training.data.walks import Walks, WalkSource, gather_walks, identity_of
 from bagel_world.training.data.words import train_tokenizer
+from bagel_world.training.decoder import DecoderConfig
 from bagel_world.training.decoder_stage import train_decoder
 from bagel_world.training.dense import part_experts, tie_experts
-from bagel_world.training.lora import add_lora, base_fingerprint
+from bagel_world.training.fingerprint import base_fingerprint, digest
+from bagel_world.training.lora import add_lora
+from bagel_world.training.picture_loss import PictureLoss
 from bagel_world.training.ranks import Ranks
 from bagel_world.training.sample_feed import check_sources, sample_feed
 from bagel_world.training.trainer import Trainer, scale_inputs
@@ -76,7 +79,8 @@ class Stages:
         if ranks is not None and not finished:
             raise TrainingError(
                 f"Several processes train the world model together, and {config.run} has no autoencoder yet. "
-                "Train it first with one process: bagel-world train RECIPE --set mot.steps=1 --set mot.optimizer.matrix_rate=0"
+                "Train it first with one process: bagel-world train RECIPE --set mot.steps=1 --set mot.optimizer.matrix_rate=0 "
+                "--set decoder=null"
             )
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32: its rounding is far below the noise of a training step
@@ -124,10 +128,12 @@ class Stages:
         """Train the autoencoder, or take the finished one. The run folder is this recipe's from here on."""
         if self.ranks is None or self.ranks.leads:
             _write_text(self.config.run / RECIPE, self.config.model_dump_json(indent=2) + "\n")
+            self._check_decoder()
         finished = self.finished_autoencoder()
         if self.ranks is None and not states(self.config.run / _MOT):
             self._rehearse()
-        return finished or self._trained_autoencoder(progress)
+        vae = finished or self._trained_autoencoder(progress)
+        return vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - fresh or read, it encodes the same
 
     def finished_autoencoder(self) -> Vae | None:
         """The autoencoder of the checkpoint that the recipe names, or of this run; None where it has to be trained."""
@@ -175,22 +181,42 @@ class Stages:
             RecordingError: damaged samples, or samples that are too long, more than may be skipped.
         """
         self._check_frame_size()
-        if self.config.decoder is not None and not self.shape.world.capabilities.imagine:
-            raise TrainingError(
-                "The decoder learns from what is imagined, and world.capabilities.imagine is false. Leave out decoder."
-            )
         for split in ("train", "validation"):
             if self.config.train:
                 walks = self.walks(split)
                 self._check_footage(walks, self.config.train if split == "train" else self.config.validation)
                 walks.windows(self.config.mot.walk.frames)
-            if self.config.decoder is not None:
-                told_windows(self.walks(split), self.config.decoder.window)
             if self.config.samples:
                 _LOG.info("looking at the samples of %r", split)
                 opened = [each.open() for each in self.sources(split)]
                 skip, tokenizer = self.config.skip_damaged, self.tokenizer()
                 check_sources(opened, self.config.mot, shape=self.shape, tokenizer=tokenizer, skip=skip)
+
+    def _check_decoder(self) -> None:
+        """Check what the last stage will need, before the first.
+
+        Raises:
+            TrainingError: the recipe cannot teach a decoder.
+            MissingExtraError: it compares features and their network is not installed.
+        """
+        config, workers = self.config.decoder, step_threads(self.config.workers, self.device)
+        if config is None:
+            return
+        if not self.shape.world.capabilities.imagine:
+            raise TrainingError(
+                "The decoder learns from what is imagined, and world.capabilities.imagine is false. Leave out decoder."
+            )
+        if config.batch % workers:
+            raise TrainingError(f"Expected a decoder.batch that {workers} workers can share equally, got {config.batch}.")
+        height, width = self.shape.world.frame_size
+        if self.shape.world.transforms.vae.size(width, height) != (width, height):
+            raise TrainingError(
+                "The decoder learns from frames as they are, and world.transforms.vae resizes those of "
+                f"{height} x {width} pixels (world.frame_size). Leave out decoder, or name a rule that keeps them."
+            )
+        PictureLoss(config, self.device)
+        for split in ("train", "validation"):
+            told_windows(self.walks(split), config.window)
 
     def _check_frame_size(self) -> None:
         height, width = self.shape.world.frame_size
@@ -271,7 +297,8 @@ class Stages:
         return self._parted(bagel)
 
     def _parted(self, bagel: Bagel) -> Bagel:
-        """A trained model, with two experts whatever it was trained as."""
+        """A trained model, with two experts and layers as they were written, whatever it was trained as."""
+        bagel.mot._compiled_call_impl = None  # what is asked of it now has other shapes in every call
         if self.config.mot.dense:
             part_experts(bagel)
         return bagel.eval()
@@ -288,9 +315,10 @@ class Stages:
             imagine: what imagines with a checkpoint; training knows no world.
             progress: what follows each part of it, by name.
         """
-        config, folder = self.config.decoder, self._decoder_folder(bagel)
+        config = self.config.decoder
         if config is None:
             return vae
+        folder = self._decoder_folder(config, bagel, vae)
         path = folder / _VAE
         if path.is_file():
             return self._read_vae(path)
@@ -308,9 +336,12 @@ class Stages:
         )
         return _finished(vae, path, figures)
 
-    def _decoder_folder(self, bagel: Bagel) -> Path:
-        """Where the decoder that paints what this model imagines is trained: another model has another folder."""
-        return self.config.run / _DECODER / base_fingerprint(bagel)
+    def _decoder_folder(self, config: DecoderConfig, bagel: Bagel, vae: Vae) -> Path:
+        """Where the decoder that paints what this model imagines is trained: what imagines or learns otherwise has another."""
+        world, cadence = self.shape.world, {"validate_every", "save_every", "explosion"}
+        settings = [world.sampling["default"], world.context, config.model_dump(mode="json", exclude=cadence), self.config.seed]
+        weights = [base_fingerprint(bagel), digest(vae.named_parameters())]
+        return self.config.run / _DECODER / identity_of([*weights, *settings])
 
     def fresh_model(self) -> Bagel:
         """The model before its first step."""
@@ -408,9 +439,12 @@ class Stages:
         if vae is None:
             raise TrainingError(f"There is no state of the world model in {self.config.run / _MOT} yet. Train first.")
         bagel = self._averaged_model()
-        taught = self._decoder_folder(bagel) / _VAE
-        if self.config.decoder is not None and taught.is_file():
-            vae = self._read_vae(taught)
+        if self.config.decoder is not None:
+            taught = self._decoder_folder(self.config.decoder, bagel, vae) / _VAE
+            if taught.is_file():
+                vae = self._read_vae(taught)
+            else:
+                _LOG.warning("no decoder has learned to paint what these weights imagine: the autoencoder is exported as it was")
         return Checkpoint(config=self.shape, bagel=bagel, vae=vae, tokenizer=self.tokenizer())
 
     def export(self, bagel: Bagel, vae: Vae, tokenizer: Tokenizer) -> Path:

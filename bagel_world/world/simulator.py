@@ -189,7 +189,18 @@ class BagelWorld(Speaking):
 
     @torch.inference_mode()
     def imagine_with_latents(self, contexts: Sequence[Context], *, seeds: Sequence[int]) -> list[tuple[Frame, torch.Tensor]]:
-        """What `imagine` gives, each frame with the latents that it was decoded from: (channels, latent height, latent width)."""
+        """What `imagine` gives, each frame with the latents that it was decoded from, to see both later (`observe_imagined`).
+
+        Args:
+            contexts: one per world or branch.
+            seeds: one whole number per context.
+
+        Returns:
+            Pairs of a uint8 frame and its latents, shape (channels, latent height, latent width).
+
+        Raises:
+            CapabilityError: this checkpoint was never taught to imagine.
+        """
         self._check_imagines()
         check_pairs(contexts, seeds)
         if not contexts:

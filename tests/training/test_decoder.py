@@ -132,6 +132,25 @@ def test_the_decoder_learns_the_contrast_that_was_imagined_away_and_the_encoder_
         assert torch.equal(parameter, encoder[name]), name
 
 
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_a_batch_without_pictures_of_one_kind_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="leaves pictures of both kinds in a batch of 4"):
+        DecoderConfig(batch=4, encoded_share=share)
+
+
+def test_losses_are_means_over_pictures_however_they_fall_into_slices(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"encoded_share": 0.25})  # one slice with an encoded picture, one without
+    together, apart = (
+        DecoderTrainer(make_vae(), config, train=_imagined(), validation=_imagined(1), run=tmp_path / str(count), workers=count)
+        for count in (1, 2)
+    )
+    (whole,) = (together._losses(part) for part in together._batch())
+    parts = [apart._losses(part) for part in apart._batch()]
+    for name in ("loss", "encoded", "pixel"):
+        mean = sum(float(part[name].detach()) if name in part else 0.0 for part in parts) / 2
+        assert mean == pytest.approx(float(whole[name].detach()), rel=1e-5), name
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
 def test_slices_mix_what_is_imagined_and_what_is_encoded(tmp_path: Path, share: float) -> None:
     trainer = _trainer(tmp_path, CONFIG.model_copy(update={"encoded_share": share}))

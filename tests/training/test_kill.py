@@ -73,6 +73,16 @@ def recipe(tmp_path: Path) -> Path:
             "preview_every": 12,
             "save_every": 12,
         },
+        "decoder": {
+            "steps": 12,
+            "batch": 4,
+            "windows": 6,
+            "context": 2,
+            "ahead": 1,
+            "validation_frames": 2,
+            "validate_every": 6,
+            "save_every": 4,
+        },
         "world": {
             "capabilities": {"imagine": True, "write": False, "vit": False},
             "context": {"see": "latents"},
@@ -132,8 +142,10 @@ def _files(run: Path) -> dict[str, bytes]:
 
 
 def _same(whole: Path, killed: Path) -> None:
-    for stage in ("autoencoder", "mot"):
-        assert _rows(killed / stage / "log.jsonl") == _rows(whole / stage / "log.jsonl"), stage
+    logs = [str(path.relative_to(whole)) for path in whole.rglob("log.jsonl")]
+    assert len(logs) == 3  # of the autoencoder, the world model and the decoder
+    for log in logs:
+        assert _rows(killed / log) == _rows(whole / log), log
     one, other = _files(whole), _files(killed)
     assert set(one) == set(other)
     assert [name for name in one if one[name] != other[name]] == []
@@ -148,6 +160,10 @@ SAVES = [
     ("os.mkdir", "*/mot/.unfinished-state-*"),
     ("os.rename", "*/mot/state-00000024"),
     ("os.rmdir", "*/mot/state-00000012"),
+    ("os.rename", "*/decoder/*/imagined-*.safetensors.part"),
+    ("os.mkdir", "*/decoder/*/.unfinished-state-*"),
+    ("os.rename", "*/decoder/*/state-00000008"),
+    ("os.rename", "*/decoder/*/ae.safetensors"),
     ("os.rename", "*/checkpoint/ema.safetensors"),
 ]
 DELAYS = np.random.default_rng(0).uniform(0.0, 0.3, 4).tolist()

@@ -17,7 +17,8 @@ from bagel_world.model import checkpoint
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.packing import LatentSegment, Packed, PackingRules, TextSegment, VitSegment, pack
 from bagel_world.training.ema import Ema
-from bagel_world.training.lora import ExpertName, Lora, LoraConfig, add_lora, base_fingerprint
+from bagel_world.training.fingerprint import base_fingerprint
+from bagel_world.training.lora import ExpertName, Lora, LoraConfig, add_lora
 from bagel_world.training.optim import Optimizer, OptimizerConfig
 from tests.model.folder import byte_tokenizer
 from tests.model.tiny import randomize

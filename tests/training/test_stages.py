@@ -369,7 +369,7 @@ def test_low_rank_updates_need_a_checkpoint_to_start_from(recipe: Path) -> None:
         read_recipe(recipe, [LORA, "mot.trains=[generate]"])
 
 
-DECODER = {"steps": 3, "batch": 2, "windows": 3, "context": 2, "ahead": 1, "validation_frames": 2, "save_every": 2}
+DECODER = {"steps": 3, "batch": 4, "windows": 3, "context": 2, "ahead": 1, "validation_frames": 2, "save_every": 2}
 
 
 @pytest.fixture
@@ -399,18 +399,33 @@ def test_the_decoder_learns_last_and_once(painting: Path) -> None:
     assert all(torch.equal(value, after[name]) for name, value in averaged.vae.named_parameters())
 
 
-def test_another_model_has_another_decoder(painting: Path) -> None:
-    assert _run(painting) == 0
-    assert _run(painting, "mot.steps=3", resume=True) == 0
-    assert len(list((painting.parent / "run" / "decoder").iterdir())) == 2
+def test_what_imagines_or_learns_otherwise_has_another_decoder(painting: Path) -> None:
+    for changes in (
+        [],
+        ["decoder.validate_every=1"],
+        ["decoder.steps=2"],
+        ["mot.steps=3"],
+        ["world.sampling.default.evaluations=2"],
+    ):
+        assert _run(painting, *changes, resume=True) == 0
+    assert len(list((painting.parent / "run" / "decoder").iterdir())) == 4
 
 
-def test_a_decoder_of_a_model_that_imagines_nothing_is_refused(painting: Path) -> None:
-    changes = ["world.capabilities.imagine=false", "world.capabilities.write=true"]
-    with pytest.raises(TrainingError, match="Leave out decoder"):
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["world.capabilities.imagine=false", "world.capabilities.write=true"], "capabilities.imagine is false"),
+        (["decoder.context=11"], "at least 12 frames"),
+        (["decoder.batch=3", "decoder.encoded_share=0.34"], "that 2 workers can share equally, got 3"),
+        (["world.transforms.vae={min_side: 64, max_side: 64, stride: 16}"], "resizes those of 32 x 32"),
+    ],
+)
+def test_a_decoder_that_cannot_be_taught_is_refused_before_anything_is_trained(
+    painting: Path, changes: list[str], said: str
+) -> None:
+    with pytest.raises(TrainingError, match=said):
         Stages(read_recipe(painting, changes), resume=False).autoencoder()
-    with pytest.raises(TrainingError, match="at least 12 frames"):
-        Stages(read_recipe(painting, ["decoder.context=11"]), resume=True).autoencoder()
+    assert not (painting.parent / "run" / "autoencoder").exists()
 
 
 def test_what_is_imagined_for_the_decoder_is_what_the_world_imagines(painting: Path) -> None:

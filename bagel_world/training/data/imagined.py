@@ -111,7 +111,7 @@ def imagine_walks(
 
     Args:
         checkpoint: the world model.
-        walks: the recorded frames; folders are drawn from by their weights.
+        walks: the recorded frames, drawn from by the weights of their folders.
         imagine: what imagines with it.
         windows: how many stretches of walks.
         context: recorded frames before the imagined ones.

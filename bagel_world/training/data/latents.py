@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bagel_world.errors import TrainingError
 from bagel_world.files import replace_text
 from bagel_world.model.packing import to_tokens
 from bagel_world.model.vae import Vae
 from bagel_world.training.data.walks import Walks, as_pixels
+from bagel_world.training.fingerprint import digest
 
 _BATCH = 512
 
@@ -43,7 +43,12 @@ class LatentTable:
         shape = (2, len(walks.frames), self.grid[0] * self.grid[1], size)
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            identity = {"encoder": _fingerprint(vae.encoder), "shape": list(shape), "known": "frames", "walks": walks.identity}
+            identity = {
+                "encoder": digest(vae.encoder.named_parameters()),
+                "shape": list(shape),
+                "known": "frames",
+                "walks": walks.identity,
+            }
             facts = cache / "latents.json"
             same = facts.is_file() and json.loads(facts.read_text(encoding="utf-8")) == identity
             if not same:
@@ -93,11 +98,3 @@ def _opened(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...], *, fresh: 
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return table
-
-
-def _fingerprint(module: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, parameter in sorted(module.named_parameters()):
-        digest.update(name.encode())
-        digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -30,9 +30,7 @@ class WalkSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: Path
-    weight: float = Field(
-        default=1.0, gt=0, description="How often windows of the world model are drawn from it, relative to the others."
-    )
+    weight: float = Field(default=1.0, gt=0, description="How often windows are drawn from it, relative to the others.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
