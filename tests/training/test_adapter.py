@@ -12,7 +12,8 @@ from torch import Tensor
 from bagel_world.errors import CheckpointError
 from bagel_world.training import adapter
 from bagel_world.training.adapter import load_lora, save_lora
-from bagel_world.training.lora import LoraConfig, digest
+from bagel_world.training.fingerprint import digest
+from bagel_world.training.lora import LoraConfig
 from tests.training.test_lora import copies, make_bagel, make_lora, same, velocities
 
 
