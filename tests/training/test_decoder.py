@@ -13,7 +13,7 @@ from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.training.data.imagined import Imagined, imagine_walks, told_windows
 from bagel_world.training.data.walks import Walks, as_pixels
-from bagel_world.training.decoder import DecoderConfig, DecoderTrainer
+from bagel_world.training.decoder import DecoderConfig, DecoderOptimizerConfig, DecoderTrainer
 from bagel_world.training.decoder_stage import train_decoder
 from bagel_world.types import Frame
 from tests.training.walks import make_config, make_tokenizer, make_vae, make_walks
@@ -123,7 +123,9 @@ def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
 
 
 def test_the_decoder_learns_the_contrast_that_was_imagined_away_and_the_encoder_stays(tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"steps": 60, "validate_every": 1000, "save_every": 1000})
+    config = CONFIG.model_copy(
+        update={"steps": 60, "validate_every": 1000, "save_every": 1000, "optimizer": DecoderOptimizerConfig(rate=1e-3)}
+    )
     trainer = _trainer(tmp_path, config)
     before, encoder = trainer.validate(), {name: each.clone() for name, each in trainer.vae.encoder.named_parameters()}
     after = trainer.train()
