@@ -48,7 +48,7 @@ class _Slice:
     noise: Tensor
 
 
-class AutoencoderTrainer(VaeTrainer[_Slice]):
+class AutoencoderTrainer(VaeTrainer[AutoencoderConfig, _Slice]):
     """Trains a `Vae` on frames, see `VaeTrainer`.
 
     Args:
@@ -79,7 +79,6 @@ class AutoencoderTrainer(VaeTrainer[_Slice]):
                 f"Expected an autoencoder with scale_factor 1 and shift_factor 0 (latents are normalized in its weights), "
                 f"got {vae.config.scale_factor} and {vae.config.shift_factor}."
             )
-        self.config = config
         self.vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._train, self._validation = train, validation
         super().__init__(self.vae, config, run=run, seed=seed, workers=workers, progress=progress)

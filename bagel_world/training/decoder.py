@@ -79,7 +79,7 @@ class _Slice:
     encoded: int
 
 
-class DecoderTrainer(VaeTrainer[_Slice]):
+class DecoderTrainer(VaeTrainer[DecoderConfig, _Slice]):
     """Trains the decoder of a `Vae`, see `VaeTrainer`.
 
     Args:
@@ -105,7 +105,6 @@ class DecoderTrainer(VaeTrainer[_Slice]):
         workers: int = 2,
         progress: Progress | None = None,
     ) -> None:
-        self.config = config
         self.vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._train, self._validation = train, validation
         super().__init__(vae.decoder, config, run=run, seed=seed, workers=workers, progress=progress)

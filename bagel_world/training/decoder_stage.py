@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.training.data.imagined import Imagine, Imagined, imagine_walks
 from bagel_world.training.data.walks import Walks, identity_of
@@ -40,7 +38,6 @@ def train_decoder(
         workers: threads that imagine, and that share a step.
         progress: what follows each part of the work, by its name.
     """
-    checkpoint.vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - encodes the same when it goes on
     shown = (lambda _: None) if progress is None else progress
     imagined = partial(_imagined, checkpoint, config, imagine, folder, workers)
     held_out = -(-config.validation_frames // config.ahead)

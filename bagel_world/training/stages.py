@@ -339,7 +339,8 @@ class Stages:
     def _decoder_folder(self, config: DecoderConfig, bagel: Bagel, vae: Vae) -> Path:
         """Where the decoder that paints what this model imagines is trained: what imagines or learns otherwise has another."""
         world, cadence = self.shape.world, {"validate_every", "save_every", "explosion"}
-        settings = [world.sampling["default"], world.context, config.model_dump(mode="json", exclude=cadence), self.config.seed]
+        sampling = world.sampling.get("default", {})
+        settings = [sampling, world.context, config.model_dump(mode="json", exclude=cadence), self.config.seed]
         weights = [base_fingerprint(bagel), digest(vae.named_parameters())]
         return self.config.run / _DECODER / identity_of([*weights, *settings])
 

@@ -27,8 +27,6 @@ _LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int, dict[str, float]], None]
 """What follows a training: called after every step with (step, steps, losses)."""
 
-_Slice = TypeVar("_Slice")
-
 
 class VaeTrainerConfig(BaseModel):
     """How long, how fast, and how often to look."""
@@ -46,7 +44,11 @@ class VaeTrainerConfig(BaseModel):
     save_every: int = Field(default=250, gt=0)
 
 
-class VaeTrainer(ABC, Generic[_Slice]):
+_Config = TypeVar("_Config", bound=VaeTrainerConfig)
+_Slice = TypeVar("_Slice")
+
+
+class VaeTrainer(ABC, Generic[_Config, _Slice]):
     """Trains a module on pictures; every step's batch is a function of (seed, step), so a resumed run equals one never stopped.
 
     Args:
@@ -61,7 +63,7 @@ class VaeTrainer(ABC, Generic[_Slice]):
     def __init__(
         self,
         module: nn.Module,
-        config: VaeTrainerConfig,
+        config: _Config,
         *,
         run: Path,
         seed: int,
@@ -70,7 +72,7 @@ class VaeTrainer(ABC, Generic[_Slice]):
     ) -> None:
         self.run = run
         self.step = 0
-        self._loop = config
+        self.config = config
         self._seed = seed
         self._device = next(module.parameters()).device
         self._named = dict(module.named_parameters())
@@ -111,14 +113,14 @@ class VaeTrainer(ABC, Generic[_Slice]):
         """Train to the last step and leave the averaged weights in the module; its validation figures."""
         parameters = list(self._named.values())
         began = time.perf_counter()
-        while self.step < self._loop.steps:
+        while self.step < self.config.steps:
             self._before_step()
             slices = self._batch()
             losses = self._workers.backward(parameters, self._losses, slices)
             self._guard.check(self.step, losses["loss"], partial(self._all_tensors, slices))
             losses["gradient"] = self._optimizer.clip()
             self._guard.check_gradient(self.step, losses["gradient"], partial(self._all_tensors, slices))
-            self._optimizer.step(rate_factor(self.step, self._loop.steps, self._loop.optimizer))
+            self._optimizer.step(rate_factor(self.step, self.config.steps, self.config.optimizer))
             self.ema.update()
             self.step += 1
             self._after_step(losses, time.perf_counter() - began)
@@ -134,14 +136,14 @@ class VaeTrainer(ABC, Generic[_Slice]):
         if self.step % 20 == 0:
             self._log.write(self.step, seconds=round(seconds, 1), **losses)
         self._after_update()
-        if self.step % self._loop.validate_every == 0:
+        if self.step % self.config.validate_every == 0:
             figures = self.validate()
             self._log.write(self.step, **figures)
             _LOG.info("step %d: %s", self.step, {name: round(value, 3) for name, value in figures.items()})
-        if self.step % self._loop.save_every == 0:
+        if self.step % self.config.save_every == 0:
             self.save()
         if self._progress is not None:
-            self._progress(self.step, self._loop.steps, losses)
+            self._progress(self.step, self.config.steps, losses)
 
     @torch.no_grad()
     def validate(self, *, swap: bool = True) -> dict[str, float]:

@@ -13,6 +13,7 @@ from bagel_world.training.autoencoder import AutoencoderConfig, AutoencoderTrain
 from bagel_world.training.data.walks import as_pixels
 from bagel_world.training.normalization import fold_normalization
 from bagel_world.training.optim import OptimizerConfig
+from tests.training.resuming import check_resumes
 from tests.training.walks import make_vae, make_walks
 
 CONFIG = AutoencoderConfig(
@@ -54,24 +55,7 @@ def test_folding_normalizes_latents_and_keeps_the_picture_where_no_padding_reach
 @pytest.mark.parametrize("matrix_rate", [0.02, 0.0])  # Muon; AdamW for everything
 def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path, matrix_rate: float) -> None:
     config = CONFIG.model_copy(update={"optimizer": OptimizerConfig(warmup_steps=1, matrix_rate=matrix_rate)})
-    whole = _trainer(tmp_path / "whole", config)
-    figures = whole.train()
-    stopped = _trainer(tmp_path / "parted", config)
-
-    def stop(step: int, steps: int, losses: dict[str, float]) -> None:
-        del steps, losses
-        if step == 5:
-            raise KeyboardInterrupt
-
-    stopped._progress = stop
-    with pytest.raises(KeyboardInterrupt):
-        stopped.train()
-    resumed = _trainer(tmp_path / "parted", config)
-    assert resumed.resume()
-    assert resumed.step == 4
-    assert resumed.train() == figures
-    for name, parameter in whole.vae.named_parameters():
-        assert torch.equal(parameter, dict(resumed.vae.named_parameters())[name]), name
+    check_resumes(lambda run: _trainer(run, config), tmp_path, lambda trainer: trainer.vae)
 
 
 @pytest.mark.parametrize(("factor", "found"), [(1e4, "more than 10 times its lowest running mean"), (float("nan"), "got nan")])

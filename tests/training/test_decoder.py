@@ -16,6 +16,7 @@ from bagel_world.training.data.walks import Walks, as_pixels
 from bagel_world.training.decoder import DecoderConfig, DecoderOptimizerConfig, DecoderTrainer
 from bagel_world.training.decoder_stage import train_decoder
 from bagel_world.types import Frame
+from tests.training.resuming import check_resumes
 from tests.training.walks import make_config, make_tokenizer, make_vae, make_walks
 
 CONFIG = DecoderConfig(
@@ -102,24 +103,7 @@ def test_what_was_imagined_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
-    whole = _trainer(tmp_path / "whole")
-    figures = whole.train()
-    stopped = _trainer(tmp_path / "parted")
-
-    def stop(step: int, steps: int, losses: dict[str, float]) -> None:
-        del steps, losses
-        if step == 5:
-            raise KeyboardInterrupt
-
-    stopped._progress = stop
-    with pytest.raises(KeyboardInterrupt):
-        stopped.train()
-    resumed = _trainer(tmp_path / "parted")
-    assert resumed.resume()
-    assert resumed.step == 4
-    assert resumed.train() == figures
-    for name, parameter in whole.vae.named_parameters():
-        assert torch.equal(parameter, dict(resumed.vae.named_parameters())[name]), name
+    check_resumes(_trainer, tmp_path, lambda trainer: trainer.vae)
 
 
 def test_the_decoder_learns_the_contrast_that_was_imagined_away_and_the_encoder_stays(tmp_path: Path) -> None:

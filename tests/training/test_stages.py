@@ -446,3 +446,10 @@ def test_what_is_imagined_for_the_decoder_is_what_the_world_imagines(painting: P
         with torch.no_grad():
             painted = to_frame(checkpoint.vae.decode(latents[:, step]).numpy())
         assert np.array_equal(painted, np.stack([context.frames[-1] for context in contexts]))
+
+
+def test_a_world_without_a_default_sampling_has_a_decoder_too(painting: Path) -> None:
+    stages = Stages(read_recipe(painting, ["world.sampling={}"]), resume=False)
+    assert "default" not in stages.shape.world.sampling
+    folder = stages._decoder_folder(stages.config.decoder, stages.fresh_model(), stages.autoencoder())
+    assert folder.parent == painting.parent / "run" / "decoder"
