@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bagel_world.errors import ConfigError
 from bagel_world.model.bagel import Bagel
+from bagel_world.model.mot import Streams
 from bagel_world.training.data.batches import Batch
 from bagel_world.training.optim import OptimizerConfig
 from bagel_world.training.ranks import Ranks
@@ -51,6 +52,18 @@ def recompute_layers(bagel: Bagel) -> None:
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
 
 
+def _reach_all_layers(mot: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """Ask for the gradient of what enters the layers.
+
+    Processes gather a layer together on the way back too, and one whose slice reaches nothing that learns would stay away.
+    """
+    del mot
+    if torch.is_grad_enabled():
+        streams: Streams = inputs[0]
+        streams.understand.requires_grad_()
+        streams.generate.requires_grad_()
+
+
 class _Learner(nn.Module):
     """What FSDP wraps: one call that needs all weights. Holds the model, so that its parameters are found."""
 
@@ -58,6 +71,7 @@ class _Learner(nn.Module):
         super().__init__()
         self.bagel = bagel
         self._compute = compute
+        bagel.mot.register_forward_pre_hook(_reach_all_layers)
 
     def forward(self, batch: Batch) -> Losses:
         return self._compute(batch)
@@ -65,6 +79,8 @@ class _Learner(nn.Module):
 
 class ShardedSteps:
     """Gradients of one step by several processes; takes the place of `Workers`.
+
+    Where no slice of a step reaches a parameter, its gradient is zero here and none there: AdamW's momentum moves it on.
 
     Args:
         bagel: its parameters become shards, in place.

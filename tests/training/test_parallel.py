@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from bagel_world.episodes import sample_from_episode, write_samples
+from bagel_world.episodes import Sample, TextPart, sample_from_episode, write_samples
 from bagel_world.errors import ConfigError, TrainingError
 from bagel_world.model.checkpoint import load
 from bagel_world.training.checkpoint import load_state, save_state, states
@@ -71,23 +71,37 @@ def test_two_processes_equal_one_and_either_goes_on_from_the_other(tmp_path: Pat
     assert figures[1] == pytest.approx(figures[0], abs=1e-7)
 
 
-def test_the_command_trains_by_two_processes_as_by_one(tmp_path: Path) -> None:
-    walks = make_walks(episodes=4)
+def _samples(folder: Path) -> str:
+    """Walks, and now and then words alone: a pack of those has nothing to teach the generation expert."""
+    walks = make_walks(episodes=7)
     samples = []
     for number, (start, end) in enumerate(pairwise(walks.starts.tolist())):
         actions = tuple(Action(text=word) for word in walks.actions[start + 1 : end])
         walk = Episode(frames=np.array(walks.frames[start:end]), actions=actions, metadata={"episode_id": f"e{number}"})
         split = "train" if number else "validation"
         samples.append(sample_from_episode(walk, source="tests", license="CC0-1.0", split=split, frames=3))
-    write_samples(tmp_path / "samples", samples)
-    mot = {"steps": 12, "batch": 2, "pack": {"tokens": 256}, "validation_packs": 2, "validate_every": 10, "save_every": 5}
+        if number < 2:
+            parts = (TextPart(text="Which way? " * 18, role="question"), TextPart(text="Ahead.", role="answer", loss=True))
+            samples.append(Sample(sample_id=f"q{number}", parts=parts, source="tests", license="CC0-1.0", split=split))
+    write_samples(folder, samples)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("trains", "tokens"),
+    [(None, 256), (["generate"], 64)],
+    ids=["everything learns", "a pack of words alone reaches nothing that learns"],
+)
+def test_the_command_trains_by_two_processes_as_by_one(tmp_path: Path, trains: list[str] | None, tokens: int) -> None:
+    mot = {"steps": 12, "batch": 4, "pack": {"tokens": tokens}, "validation_packs": 2, "validate_every": 10, "save_every": 5}
+    optimizer = {"matrix_rate": 0.0, "rate": 1e-3, "warmup_steps": 1}
     recipe = {
         "preset": "tiny",
         "autoencoder_from": str(write_folder(tmp_path / "tiny")),
-        "samples": [{"folder": str(tmp_path / "samples")}],
+        "samples": [{"folder": _samples(tmp_path / "samples")}],
         "run": str(tmp_path / "one"),
         "workers": 1,
-        "mot": {**mot, "segments": {"vit": False}, "optimizer": {"matrix_rate": 0.0, "rate": 1e-3, "warmup_steps": 1}},
+        "mot": {**mot, "trains": trains, "text_weight": 0.25, "segments": {"vit": False}, "optimizer": optimizer},
     }
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
