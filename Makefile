@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --constraint constraints.txt
-DEV_EXTRAS := agents,dev,doom,eval,play,serve,sims
+DEV_EXTRAS := agents,dev,doom,eval,play,serve,sims,train
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types format bench clean

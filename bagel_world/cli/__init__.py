@@ -65,7 +65,7 @@ class DataGroup(LazyGroup):
         "from-episodes": Entry("bagel_world.cli.from_episodes:from_episodes", "Cut episodes into samples."),
         "from-footage": Entry("bagel_world.cli.from_footage:from_footage", "Ask about footage: questions, thoughts, judgments."),
         "preview": Entry("bagel_world.cli.data_preview:preview", "Draw samples: what is shown, painted, learned."),
-        "check": Entry("bagel_world.cli.data_check:check", "Read every sample, count, and find damage."),
+        "check": Entry("bagel_world.cli.data_check:check", "Read every sample or episode, count, and find damage."),
     }
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bagel_world.cli.claim import claim
 from bagel_world.cli.train import follow_on, progress_bar
-from bagel_world.evaluation.figures import Curve, Panel, save_figure
+from bagel_world.evaluation.figures import Curve, Panel, check_figures, save_figure
 from bagel_world.files import replace_text
 from bagel_world.training.ablation import LOSSES, AblationPlan, AblationRun, read_ablations, run_ablations, table_of
 
@@ -26,9 +26,11 @@ def ablate(
 ) -> None:
     """Train a recipe several times, each time with a few settings changed, and compare. Stop at any time; it goes on.
 
-    Leaves ablations.json, ablations.md and ablations.png (the extra "eval") in the folder of the runs.
+    Leaves ablations.json, ablations.md and ablations.png (the extra "eval") in the folder of the runs; no figure where no run was
+    long enough to be measured on the way.
     """
     ablations = read_ablations(plan)
+    check_figures()
     claim(context, ablations.run)
     console = Console(stderr=True)
     with progress_bar(console) as bar:
@@ -37,7 +39,11 @@ def ablate(
     table = table_of(runs)
     replace_text(ablations.run / "ablations.md", table)
     print(table, end="")
-    path = save_figure(panels_of(ablations, runs), figure or ablations.run / "ablations.png", title="Loss on held-out data")
+    panels = panels_of(ablations, runs)
+    if not panels:
+        console.print("No figure: no run was measured on the way. Set mot.validate_every to mot.steps or less.", highlight=False)
+        return
+    path = save_figure(panels, figure or ablations.run / "ablations.png", title="Loss on held-out data")
     console.print(f"Figure: {path}", highlight=False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bagel_world.cli.claim import claim
+from bagel_world.cli.working_folder import import_from_here
 from bagel_world.episodes.manifest import read_manifest, require_same_recording, write_manifest
 from bagel_world.episodes.shards import count_frames
 from bagel_world.errors import ConfigError
@@ -55,8 +55,7 @@ def from_env(
     license_: Annotated[str, typer.Option("--license", help="Terms of use of the pictures, as an SPDX identifier.")] = "unknown",
 ) -> None:
     """Record any Gymnasium environment that shows frames; shards that are already there are kept."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # policies and environments in the folder one stands in, as python -m finds them
+    import_from_here()
     recording = GymRecording(
         env=env_id,
         options=_options(option or []),

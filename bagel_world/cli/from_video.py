@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bagel_world.cli.claim import claim
 from bagel_world.cli.command_line import command_line
+from bagel_world.cli.working_folder import import_from_here
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.types import Frame
 from bagel_world.video.captions import (
@@ -45,7 +46,8 @@ def from_video(
         str,
         typer.Option(
             help="Text between frames: template, template:WORDS (fields {seconds}, {place}, ...), sidecar (walk.csv beside "
-            "walk.mp4), ask (a checkpoint writes what changed), or your function as package.module:name.",
+            "walk.mp4), ask (a checkpoint writes what changed), or your function as package.module:name, "
+            "called with both frames.",
             rich_help_panel=TEXTS,
         ),
     ] = "template",
@@ -172,6 +174,7 @@ def _captioner(captions: str, checkpoint: str | None, device: str, seed: int) ->
             )
         return _asking(checkpoint, device)
     if words:
+        import_from_here()
         return FunctionCaptioner.named(captions)
     raise ConfigError(f"Expected --captions template, template:WORDS, sidecar, ask or package.module:name, got {captions!r}.")
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bagel_world.cli.claim import claim
+from bagel_world.cli.recipe_settings import print_settings
 from bagel_world.errors import TrainingError
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.training.config import TrainingConfig, read_recipe
@@ -23,6 +24,7 @@ from bagel_world.training.data.walks import Walks
 from bagel_world.training.ranks import join_ranks
 from bagel_world.training.stages import Preview, Stages
 from bagel_world.types import Frame
+from bagel_world.world.config import check_defaults
 from bagel_world.world.imagining import imagine_on
 from bagel_world.world.simulator import BagelWorld
 
@@ -38,6 +40,12 @@ def train(
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: mot.steps=2000. May be repeated.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the recipe's folder.")] = False,
     export_only: Annotated[bool, typer.Option("--export-only", help="Export the newest averaged weights as they are.")] = False,
+    settings: Annotated[
+        bool,
+        typer.Option(
+            "--settings", callback=print_settings, is_eager=True, help="Show every setting of a recipe; needs no RECIPE."
+        ),
+    ] = False,
 ) -> None:
     """Train autoencoder, tokenizer, world model and decoder, then export a checkpoint folder. Stop at any time; --resume goes on.
 
@@ -45,7 +53,8 @@ def train(
     """
     config = read_recipe(recipe, change or ())
     ranks = join_ranks(config.torch_device())
-    stages = Stages(config, resume=resume or export_only or ranks is not None, ranks=ranks)
+    stages = Stages(config, resume=resume or export_only, ranks=ranks)
+    check_defaults(stages.shape.world)
     console = Console(stderr=True)
     if export_only:
         found = stages.averaged()
@@ -109,7 +118,9 @@ def describe(figures: dict[str, float]) -> str:
 
 
 def _preview(config: TrainingConfig, stages: Stages) -> Preview | None:
-    """Pictures of imagined walks below the real ones, `RUN/previews/step-....png`, and their PSNR; None without walks."""
+    """Pictures of imagined walks below the real ones, `RUN/previews/step-....png`, and their PSNR; None without any."""
+    if not stages.shape.world.capabilities.imagine:
+        return None
     try:
         walks = stages.walks("validation")
     except TrainingError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 from bagel_world.errors import ConfigError, RecordingError
 
@@ -16,14 +17,16 @@ class Damage:
 
     Attributes:
         limit: how many may be skipped; one more raises. None counts, and neither raises nor logs.
+        kind: what they are called: samples, or episodes.
         places: where in their sources they are, by source.
         messages: what was wrong with the first of them.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, *, kind: Literal["sample", "episode"] = "sample") -> None:
         if limit is not None and limit < 0:
-            raise ConfigError(f"Expected a number of damaged samples to skip of at least 0, got {limit!r}.")
+            raise ConfigError(f"Expected a number of damaged {kind}s to skip of at least 0, got {limit!r}.")
         self.limit = limit
+        self.kind = kind
         self.places: dict[str, set[int]] = {}
         self.messages: list[str] = []
 
@@ -46,9 +49,9 @@ class Damage:
             self.messages.append(str(error))
         if self.limit is None:
             return
-        _LOG.warning("skipped a damaged sample of %s (%d so far, %d allowed): %s", source, self.total, self.limit, error)
+        _LOG.warning("skipped a damaged %s of %s (%d so far, %d allowed): %s", self.kind, source, self.total, self.limit, error)
         if self.total > self.limit:
             raise RecordingError(
-                f"{self.total} samples are damaged, {self.limit} may be skipped. Look at them with `bagel-world data check`, "
-                f"or allow more. The last one: {error}"
+                f"{self.total} {self.kind}s are damaged, {self.limit} may be skipped. Look at them with "
+                f"`bagel-world data check`, or allow more (skip_damaged). The last one: {error}"
             ) from error

@@ -12,6 +12,7 @@ from typing import Any, Self, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.schema import SCHEMA, from_row, to_row
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.files import replacing
@@ -121,22 +122,25 @@ class ShardWriter:
             self.flush()
 
 
-def read_episodes(folder: str | Path, *, split: str | None = None) -> Iterator[Episode]:
+def read_episodes(folder: str | Path, *, split: str | None = None, damage: Damage | None = None) -> Iterator[Episode]:
     """Stream the episodes of a folder in order, one in memory at a time.
 
     Args:
         folder: where the shards lie.
         split: only episodes of this split; None for all.
+        damage: counts and skips damaged ones up to its limit; a shard that cannot be opened counts as one, as nobody knows how
+            many it held. None raises at the first.
 
     Raises:
-        RecordingError: there are no shards, or one is damaged (the message names it).
+        RecordingError: there are no shards, one is damaged (the message names it), or too many episodes are.
     """
-    for path in _existing(folder):
-        with _open(path) as file:
-            for group in range(file.num_row_groups):
-                if split is not None and _read(file, path, group, ["split"])["split"] != split:
-                    continue
-                yield _episode(file, path, group)
+    for place, found in enumerate(_episodes(folder, split)):
+        if isinstance(found, Episode):
+            yield found
+        elif found is not None:
+            if damage is None:
+                raise found
+            damage.note(str(folder), place, found)
 
 
 def read_rows(folder: str | Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Iterator[dict[str, Any]]:
@@ -191,6 +195,23 @@ class EpisodeFolder(Sequence[Episode]):
             return _episode(file, self._paths[shard], place - first)
 
 
+def _episodes(folder: str | Path, split: str | None) -> Iterator[Episode | RecordingError | None]:
+    """Every episode, what is wrong in its place, or None where it is of another split."""
+    for path in _existing(folder):
+        try:
+            file = _open(path)
+        except RecordingError as error:
+            yield error
+            continue
+        with file:
+            for group in range(file.num_row_groups):
+                try:
+                    other = split is not None and _read(file, path, group, ["split"])["split"] != split
+                    yield None if other else _episode(file, path, group)
+                except RecordingError as error:
+                    yield error
+
+
 def _existing(folder: str | Path) -> list[Path]:
     paths = shard_paths(folder)
     if not paths:
@@ -198,8 +219,9 @@ def _existing(folder: str | Path) -> list[Path]:
     return paths
 
 
-def _damaged(path: Path, error: Exception) -> RecordingError:
-    return RecordingError(f"Shard {path} is damaged or was cut off ({error}). Delete it and record again to replace it.")
+def _damaged(path: Path, error: Exception, row: int | None = None) -> RecordingError:
+    where = "" if row is None else f"row {row}: "
+    return RecordingError(f"Shard {path} is damaged or was cut off ({where}{error}). Delete it and record again to replace it.")
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -218,7 +240,7 @@ def _read(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> d
     try:
         return file.read_row_group(group, columns=columns).to_pylist()[0]
     except (pa.ArrowException, OSError, IndexError, ValueError) as error:  # text that is no longer UTF-8 is a ValueError
-        raise _damaged(path, error) from error
+        raise _damaged(path, error, row=group) from error
 
 
 def _episode(file: pq.ParquetFile, path: Path, group: int) -> Episode:
@@ -226,4 +248,4 @@ def _episode(file: pq.ParquetFile, path: Path, group: int) -> Episode:
     try:
         return from_row(row)
     except RecordingError as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path, error, row=group) from error

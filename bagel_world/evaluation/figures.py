@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
-from bagel_world.errors import MissingExtraError, RecordingError
+from bagel_world.errors import ConfigError, MissingExtraError, RecordingError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _PANEL_INCHES = (4.6, 3.4)
 _PER_ROW = 2
@@ -49,20 +53,28 @@ class Panel:
     doubling: bool = False
 
 
+def check_figures() -> None:
+    """Find out whether figures can be drawn, before hours go into what they would show.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    _figure_class()
+
+
 def save_figure(panels: Sequence[Panel], path: str | Path, *, title: str = "") -> Path:
     """Draw the panels and write them as a PNG; returns its path.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        ConfigError: there are no panels.
         RecordingError: it could not be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "eval", "Drawing figures") from error
+    if not panels:
+        raise ConfigError("Expected one or more panels to draw, got none. Leave the figure out.")
     columns = min(_PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(columns * _PANEL_INCHES[0], rows * _PANEL_INCHES[1]), layout="constrained")
+    figure = _figure_class()(figsize=(columns * _PANEL_INCHES[0], rows * _PANEL_INCHES[1]), layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(places, panels, strict=False):
         for name, curve in panel.curves.items():
@@ -87,3 +99,11 @@ def save_figure(panels: Sequence[Panel], path: str | Path, *, title: str = "") -
     except OSError as error:
         raise RecordingError(f"Could not write the figure to {path}: {error}. Choose another folder with --out.") from error
     return path
+
+
+def _figure_class() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "eval", "Drawing figures") from error
+    return Figure

@@ -203,6 +203,28 @@ class WorldDefaults(Own):
         """The discrete actions of the default task."""
         return next(iter(self.tasks.values()))
 
+    def changed(self, *layers: Mapping[str, Any]) -> WorldDefaults:
+        """These with plain values over them, later layers over earlier ones.
+
+        Tasks are replaced, as their order counts; other settings within settings are merged.
+
+        Raises:
+            ValidationError: an unknown setting, or a value out of range.
+        """
+        values = self.model_dump()
+        for layer in layers:
+            values = merged(values, layer) | {name: layer[name] for name in ("tasks",) if name in layer}
+        return WorldDefaults.model_validate(values)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name with others over them; settings within settings are merged likewise."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
 
 class BagelConfig(Published):
     """Everything that decides the shape of the model, and how a world is to use it.

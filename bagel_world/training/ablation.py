@@ -71,11 +71,7 @@ def read_ablations(path: str | Path) -> AblationPlan:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"Expected ablations in YAML at {path}, but they cannot be read: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}".removeprefix(": ")
-            for each in error.errors()
-        )
-        raise ConfigError(f"The ablations {path} cannot be used: {problems}.") from error
+        raise ConfigError(f"The ablations {path} cannot be used: {_problems(error)}.") from error
 
 
 def recipes_of(plan: AblationPlan) -> dict[str, TrainingConfig]:
@@ -118,7 +114,7 @@ def table_of(runs: Sequence[AblationRun]) -> str:
 
 def _run(name: str, changes: tuple[str, ...], config: TrainingConfig, progress: Progress | None) -> AblationRun:
     marker, finished = config.run / RECIPE, config.run / FIGURES
-    if marker.is_file() and _json(marker) != config.model_dump(mode="json"):
+    if marker.is_file() and _changes(_stored_recipe(marker)) != _changes(config):
         raise TrainingError(f"{config.run} holds a run of another recipe. Remove it, or name another folder as run.")
     stages = Stages(config, resume=True)
     if not finished.is_file():
@@ -127,9 +123,44 @@ def _run(name: str, changes: tuple[str, ...], config: TrainingConfig, progress: 
     elif not stages.has_exported:  # it was stopped in between
         found = stages.averaged()
         stages.export(found.bagel, found.vae, found.tokenizer)
-    rows = map(json.loads, (config.run / "mot" / "log.jsonl").read_text(encoding="utf-8").splitlines())
-    curve = [row for row in rows if any(loss in row for loss in LOSSES)]
+    curve = [row for row in _log_rows(config.run / "mot" / "log.jsonl") if any(loss in row for loss in LOSSES)]
     return AblationRun(name=name, changes=changes, figures=_json(finished), curve=curve)
+
+
+def _changes(config: TrainingConfig) -> dict[str, Any]:
+    """What a recipe says otherwise than the defaults: a setting that is new since it was trained makes it no other one."""
+    return config.model_dump(mode="json", exclude_defaults=True)
+
+
+def _stored_recipe(path: Path) -> TrainingConfig:
+    """The recipe that a run folder keeps, all of its settings written out.
+
+    Raises:
+        TrainingError: it is damaged, or of a version that knew other settings.
+    """
+    try:
+        values = _json(path)
+        if isinstance(values, dict) and values.get("start_from") is not None:
+            values.pop("preset", None)  # written out like all settings, though a recipe with start_from cannot name one
+        return TrainingConfig.model_validate(values)
+    except ValueError as error:
+        problems = _problems(error) if isinstance(error, ValidationError) else str(error)
+        raise TrainingError(
+            f"Expected a recipe of this version in {path}, but it is another or damaged: {problems}. "
+            f"Remove {path.parent}, or name another folder as run."
+        ) from error
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        for each in error.errors()
+    )
+
+
+def _log_rows(path: Path) -> list[dict[str, float]]:
+    """What was logged on the way; nothing where a run was too short for that."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
 def _json(path: Path) -> Any:

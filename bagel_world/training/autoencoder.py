@@ -31,13 +31,13 @@ _LOG = logging.getLogger(__name__)
 class AutoencoderConfig(VaeTrainerConfig, PictureLossConfig):
     """How the autoencoder is trained."""
 
-    kl_weight: float = Field(default=1e-5, ge=0)
+    kl_weight: float = Field(default=1e-5, ge=0, description="Weight of the distance of latents from the standard normal.")
     latent_noise: float = Field(default=0.05, ge=0, description="Least noise on latents in training, in units of their spread.")
-    normalize_at: tuple[float, ...] = (0.2, 0.5, 0.8)
-    """Shares of the steps after which latents are brought to zero mean and unit variance per channel.
-
-    Never after the last step: the zero padding at the borders shifts with the latents, and the steps after heal that.
-    """
+    normalize_at: tuple[float, ...] = Field(
+        default=(0.2, 0.5, 0.8),
+        description="Shares of the steps after which latents are brought to zero mean and unit variance per channel.",
+    )
+    """Never after the last step: the zero padding at the borders shifts with the latents, and the steps after heal that."""
     decoder_only_from: float = Field(default=1.0, ge=0, le=1, description="Share of the steps after which the encoder stays.")
     statistics_frames: int = Field(default=512, gt=0, description="Training frames from which mean and variance are taken.")
 

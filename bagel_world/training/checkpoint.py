@@ -24,6 +24,8 @@ from bagel_world.training.ema import Ema
 from bagel_world.training.optim import Optimizer
 from bagel_world.training.ranks import Ranks
 
+KEEP_RULE = "Newest states that stay; older ones are deleted. One more is on the disk while it is saved."
+
 _PREFIX = "state-"
 _UNFINISHED = ".unfinished-state-"
 
@@ -36,12 +38,13 @@ def save_run(
     optimizer: Optimizer,
     facts: dict[str, Any] | None = None,
     ranks: Ranks | None = None,
+    keep: int = 2,
 ) -> Path:
     """Write what a training goes on from: weights, their averages, the optimizer; see `save_state`."""
     tensors: dict[str, Tensor] = {f"weights/{name}": parameter.detach() for name, parameter in named.items()}
     tensors |= {f"average/{name}": average for name, average in ema.averages.items()}
     tensors |= {f"optimizer/{name}": value for name, value in optimizer.state_tensors().items()}
-    return save_state(run, step, tensors, {"updates": ema.updates, **(facts or {})}, ranks=ranks)
+    return save_state(run, step, tensors, {"updates": ema.updates, **(facts or {})}, keep=keep, ranks=ranks)
 
 
 @torch.no_grad()
@@ -126,7 +129,7 @@ def save_state(
     Raises:
         TrainingError: it could not be written; earlier states are untouched.
     """
-    final = run / f"{_PREFIX}{step:08d}"
+    final = run / _state_name(step)
     unfinished = run / f"{_UNFINISHED}{step:08d}"
     files = 1 if ranks is None else ranks.count
     leads = ranks is None or ranks.leads
@@ -171,9 +174,14 @@ def _file_name(rank: int, files: int) -> str:
     return "tensors.safetensors" if files == 1 else f"tensors-{rank + 1:05d}-of-{files:05d}.safetensors"
 
 
-def states(run: Path) -> list[Path]:
-    """The finished states of a run, oldest first."""
-    return sorted(path for path in run.glob(f"{_PREFIX}*") if path.is_dir())
+def _state_name(step: int) -> str:
+    return f"{_PREFIX}{step:08d}"
+
+
+def states(run: Path, last: int | None = None) -> list[Path]:
+    """The finished states of a run, oldest first; with `last`, those after so many steps or fewer."""
+    found = sorted(path for path in run.glob(f"{_PREFIX}*") if path.is_dir())
+    return found if last is None else [path for path in found if path.name <= _state_name(last)]
 
 
 def load_state(run: Path, ranks: Ranks | None = None) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:

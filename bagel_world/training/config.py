@@ -52,13 +52,15 @@ class TrainingConfig(BaseModel):
     validation_samples: tuple[SourceConfig, ...] = Field(
         default=(), description='Samples to measure on; left out, those of the split "validation" in the folders of samples.'
     )
-    skip_damaged: int = Field(default=0, ge=0, description="Damaged samples that are skipped with a warning; one more stops.")
+    skip_damaged: int = Field(default=0, ge=0, description="Damaged samples or episodes skipped with a warning; one more stops.")
     run: Path = Field(description="Folder for states, logs, caches and finished parts; a stopped run goes on from there.")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="Decides everything random.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train; auto takes a GPU that is there.")
     workers: int = Field(default=2, ge=1, description="Threads that share every step; on a GPU one does it all.")
     loaders: int = Field(default=0, ge=0, description="Processes (walks) or threads (samples) that draw ahead.")
-    action_words: tuple[str, ...] = NAVIGATE_WORDS
+    action_words: tuple[str, ...] = Field(
+        default=NAVIGATE_WORDS, description='What can be done in the world, in words: its task "navigate".'
+    )
     texts: tuple[str, ...] = Field(default=(), description="More texts that the tokenizer should know.")
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     mot: MotConfig = MotConfig()
@@ -66,7 +68,10 @@ class TrainingConfig(BaseModel):
         default=None,
         description="How the decoder learns to paint what the world model imagines, last of all; left out, it does not.",
     )
-    world: dict[str, Any] = Field(default_factory=dict, description="What the checkpoint says of its use, over the preset's.")
+    world: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What the checkpoint says of its use, over what the preset or start_from says and what is taught.",
+    )
 
     @field_validator("train", "validation", mode="before")
     @classmethod
@@ -107,6 +112,13 @@ class TrainingConfig(BaseModel):
             raise ValueError("start_from brings an autoencoder of its own. Leave out autoencoder_from")
         return self
 
+    def _taught(self) -> dict[str, Any]:
+        """What a model that begins fresh can do after this recipe, where the recipe says nothing else."""
+        sees = bool(self.samples) and self.mot.segments.vit
+        writes = bool(self.samples) and self.mot.text_weight > 0
+        capabilities = {"imagine": self.mot.velocity_weight > 0, "write": writes, "vit": sees}
+        return {"capabilities": capabilities, "context": {} if sees else {"see": "latents"}}
+
     def torch_device(self) -> torch.device:
         """The device to train on.
 
@@ -124,11 +136,11 @@ class TrainingConfig(BaseModel):
         A fresh autoencoder learns to give normalized latents, a finished one keeps its scale and shift.
         """
         shape = preset(self.preset) if self.start_from is None else BagelConfig.from_folder(self.start_from)
-        changes: dict[str, Any] = {}
+        own = self._taught() if self.start_from is None else {}
         if self.start_from is None or "action_words" in self.model_fields_set:
-            changes["tasks"] = {"navigate": self.action_words}
+            own["tasks"] = {"navigate": self.action_words}
         try:
-            world = WorldDefaults.model_validate({**shape.world.model_dump(), **changes, **self.world})
+            world = shape.world.changed(own, self.world)
         except ValidationError as error:
             problems = (_sentence(each, WorldDefaults, "world.") for each in error.errors())
             raise ConfigError(_ended(f"The recipe cannot be used: {'; '.join(problems)}")) from error

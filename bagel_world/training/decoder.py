@@ -33,16 +33,16 @@ class DecoderOptimizerConfig(OptimizerConfig):
 
     matrix_rate: float = Field(default=0.0, ge=0, description="Peak learning rate of Muon; 0 gives matrices to AdamW too.")
     rate: float = Field(default=1.2e-4, gt=0, description="Peak learning rate of AdamW.")
-    warmup_steps: int = Field(default=30, ge=0)
+    warmup_steps: int = Field(default=30, ge=0, description="Steps in which the rates rise to their peaks.")
     decay_share: float = Field(default=0.6, ge=0, le=1, description="Share of the steps in which a trapezoid falls.")
 
 
 class DecoderConfig(VaeTrainerConfig, PictureLossConfig):
     """How the decoder learns to paint what is imagined."""
 
-    steps: int = Field(default=200, gt=0)
+    steps: int = Field(default=200, gt=0, description="Steps of this stage.")
     optimizer: DecoderOptimizerConfig = DecoderOptimizerConfig()  # pyright: ignore[reportIncompatibleVariableOverride]
-    ema_decay: float = Field(default=0.98, ge=0, lt=1)
+    ema_decay: float = Field(default=0.98, ge=0, lt=1, description="Share of the averaged weights that every step keeps.")
     windows: int = Field(default=2048, gt=0, description="Stretches of walks whose next frames are imagined.")
     context: int = Field(default=4, gt=0, description="Recorded frames before each.")
     ahead: int = Field(default=2, gt=0, description="Frames imagined one after the other in each.")

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bagel_world.errors import TrainingError
+from bagel_world.training.checkpoint import states
 
 EXPLOSION = 10.0
 """Times its lowest running mean: a loss that falls stays far below, whatever single batches do."""
@@ -63,8 +64,8 @@ class LossGuard:
             raise TrainingError(
                 f"Expected the loss to fall, got {loss:.4g} in step {step}: for {_PATIENCE} steps it has been more than "
                 f"{self._explosion:g} times its lowest running mean, {self._lowest:.4g}. "
-                f"{self._keep(step, batch)} Delete the states after step {step - _PATIENCE + 1} in {self._run} and resume with "
-                "a lower learning rate (optimizer.rate, optimizer.matrix_rate); where such losses are right, set explosion: null."
+                f"{self._keep(step, batch)} {self._way_back(step - _PATIENCE)} with a lower learning rate (optimizer.rate, "
+                "optimizer.matrix_rate); where such losses are right, set explosion: null."
             )
         self._seen += 1
         self._mean = loss if self._seen == 1 else self._mean + (loss - self._mean) / min(self._seen, _WINDOW)
@@ -95,6 +96,20 @@ class LossGuard:
         """Take back what `state` gave; nothing, as from a state of before there was a guard, begins anew."""
         self._seen, self._above = state.get("seen", 0), state.get("above", 0)
         self._mean, self._lowest = state.get("mean", math.inf), state.get("lowest", math.inf)
+
+    def _way_back(self, last: int) -> str:
+        """What to do with the states there are; those after more than `last` steps gave losses that were too high."""
+        found, good = states(self._run), states(self._run, last)
+        if not found:
+            return f"There is no state in {self._run} yet: resume, which begins again,"
+        if not good:
+            return (
+                f"No state of step {last} or before is left in {self._run} (keep_states keeps more of them): "
+                "delete those that are there and resume, which begins again,"
+            )
+        if good == found:
+            return f"Resume, from {good[-1].name} in {self._run},"
+        return f"Delete the states after {good[-1].name} in {self._run} and resume"
 
     def _keep(self, step: int, batch: Callable[[], Mapping[str, Tensor]]) -> str:
         """Write the batch beside the log; a sentence that says where it is, or why it is not."""

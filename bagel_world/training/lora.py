@@ -33,8 +33,12 @@ class LoraConfig(BaseModel):
     rank: int = Field(gt=0, description="Rank of every update.")
     alpha: float = Field(gt=0, allow_inf_nan=False, description="An update counts alpha / rank times.")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of a layer's inputs that its update misses in a step.")
-    experts: tuple[ExpertName, ...] = Field(default=("understand", "generate"), min_length=1)
-    targets: tuple[Target, ...] = Field(default=("q", "k", "v", "o", "gate", "up", "down"), min_length=1)
+    experts: tuple[ExpertName, ...] = Field(
+        default=("understand", "generate"), min_length=1, description="Experts that get updates."
+    )
+    targets: tuple[Target, ...] = Field(
+        default=("q", "k", "v", "o", "gate", "up", "down"), min_length=1, description="Which of their layers do."
+    )
 
     @field_validator("experts", "targets")
     @classmethod

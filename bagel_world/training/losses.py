@@ -31,7 +31,7 @@ def edge_loss(one: Tensor, other: Tensor) -> Tensor:
     return sum((F.l1_loss(a, b) for a, b in zip(differences(one), differences(other), strict=True)), start=one.new_zeros(()))
 
 
-def texture_loss(one: Tensor, other: Tensor, window: int = 4) -> Tensor:
+def texture_loss(one: Tensor, other: Tensor, window: int) -> Tensor:
     """Mean absolute difference of local contrast: how much gradient there is in every window, not where in it.
 
     A picture that is right but blurred scores badly here, one whose grain is displaced does not.

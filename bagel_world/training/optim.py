@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Literal
@@ -36,13 +36,22 @@ class OptimizerConfig(BaseModel):
     matrix_rate: float = Field(default=0.02, ge=0, description="Peak learning rate of Muon; 0 gives matrices to AdamW too.")
     rate: float = Field(default=3e-3, gt=0, description="Peak learning rate of AdamW.")
     momentum: float = Field(default=0.95, ge=0, lt=1, description="Momentum of Muon (Nesterov).")
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[float, float] = Field(
+        default=(0.9, 0.95), description="Share of its running means (of gradients, of their squares) that AdamW keeps."
+    )
     eps: float = Field(default=1e-10, gt=0, description="Added to AdamW's denominator.")
-    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled decay of matrices, per unit of learning rate.")
-    newton_schulz_steps: int = Field(default=5, ge=1, le=10)
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="Decoupled decay per unit of learning rate, of all matrices and kernels, whether Muon or AdamW moves them; "
+        "embeddings, norms and biases do not decay.",
+    )
+    newton_schulz_steps: int = Field(default=5, ge=1, le=10, description="Steps in which Muon makes an update orthogonal.")
     clip: float = Field(default=1.0, gt=0, description="Largest global L2 norm of the gradient.")
-    schedule: Schedule = "trapezoid"
-    warmup_steps: int = Field(default=100, ge=0)
+    schedule: Schedule = Field(
+        default="trapezoid", description="Of the rates: constant, trapezoid (they fall along a line at the end) or cosine."
+    )
+    warmup_steps: int = Field(default=100, ge=0, description="Steps in which the rates rise to their peaks.")
     decay_share: float = Field(default=0.4, ge=0, le=1, description="Share of the steps in which a trapezoid falls.")
 
     @model_validator(mode="after")
@@ -165,6 +174,7 @@ class Optimizer:
         config: rates and schedule.
         pool: threads that share Muon's work.
         total: adds up a number over the processes, where each holds a share of the parameters.
+        tables: the names of embeddings. They do not decay: a row that a step does not look up has no gradient to hold it.
     """
 
     def __init__(
@@ -174,24 +184,28 @@ class Optimizer:
         config: OptimizerConfig,
         pool: Executor | None = None,
         total: Callable[[Tensor], Tensor] | None = None,
+        tables: Collection[str] = (),
     ) -> None:
         self.config = config
         self._total = total
         self._named = named
         matrices = matrices if config.matrix_rate > 0 else set()
-        rest = [parameter for name, parameter in named.items() if name not in matrices]
+        rest = {name: parameter for name, parameter in named.items() if name not in matrices}
         self._parts: list[torch.optim.Optimizer] = []
         if matrices:
             self._parts.append(Muon([parameter for name, parameter in named.items() if name in matrices], config, pool))
         if rest:
-            adam = torch.optim.AdamW(rest, lr=config.rate, betas=config.betas, eps=config.eps, weight_decay=0.0, fused=True)
-            self._parts.append(adam)
+            decayed = [each for name, each in rest.items() if each.ndim > 1 and name not in tables]
+            others = [each for name, each in rest.items() if each.ndim <= 1 or name in tables]
+            groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+            self._parts.append(torch.optim.AdamW(groups, lr=config.rate, betas=config.betas, eps=config.eps, fused=True))
         self._peaks = [part.param_groups[0]["lr"] for part in self._parts]
 
     def step(self, factor: float) -> None:
         """Move the weights at `factor` times the peak rates, and clear the gradients."""
         for part, peak in zip(self._parts, self._peaks, strict=True):
-            part.param_groups[0]["lr"] = peak * factor
+            for group in part.param_groups:
+                group["lr"] = peak * factor
             part.step()
             part.zero_grad(set_to_none=True)
 
@@ -220,7 +234,8 @@ class Optimizer:
         Raises:
             TrainingError: it belongs to weights that do not learn here, or to another optimizer of theirs.
         """
-        owner = {id(parameter): part for part in self._parts for parameter in part.param_groups[0]["params"]}
+        groups = [(part, group) for part in self._parts for group in part.param_groups]
+        owner = {id(parameter): part for part, group in groups for parameter in group["params"]}
         for key, value in state.items():
             name, _, what = key.rpartition("/")
             parameter = self._named.get(name)

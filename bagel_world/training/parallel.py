@@ -80,7 +80,8 @@ class _Learner(nn.Module):
 class ShardedSteps:
     """Gradients of one step by several processes; takes the place of `Workers`.
 
-    Where no slice of a step reaches a parameter, its gradient is zero here and none there: AdamW's momentum moves it on.
+    Where no slice of a step reaches a parameter, its gradient is zero here and none there: AdamW's momentum moves it on, and
+    it decays where others do.
 
     Args:
         bagel: its parameters become shards, in place.

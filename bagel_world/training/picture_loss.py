@@ -19,6 +19,7 @@ class PictureLossConfig(BaseModel):
     smoothness: float = Field(default=0.05, gt=0, description="Pixel error where the loss turns from squared to absolute.")
     edge_weight: float = Field(default=0.5, ge=0, description="Weight of the difference of image gradients.")
     texture_weight: float = Field(default=0.0, ge=0, description="Weight of the difference of local contrast.")
+    texture_window: int = Field(default=4, ge=2, description="Side of the windows, in pixels, whose contrast is compared.")
     perceptual_weight: float = Field(default=0.0, ge=0, description="Weight of the EffNet-Lite feature distance.")
     perceptual_depth: int = Field(default=3, ge=1, le=5, description="Feature maps compared, finest on.")
 
@@ -54,7 +55,7 @@ class PictureLoss:
             losses["edge"] = edge_loss(decoded, pixels)
             loss = loss + config.edge_weight * losses["edge"]
         if texture_weight:
-            losses["texture"] = texture_loss(decoded, pixels)
+            losses["texture"] = texture_loss(decoded, pixels, config.texture_window)
             loss = loss + texture_weight * losses["texture"]
         if self._perception is not None:
             losses["perceptual"] = self._perceptual(self._perception, decoded, pixels)

@@ -30,7 +30,7 @@ from bagel_world.training.data.feeds import Feed, MixedFeed, SampleFeed, WalkFee
 from bagel_world.training.data.imagined import Imagine, told_windows
 from bagel_world.training.data.interleave import WalkSampler
 from bagel_world.training.data.latents import LatentTable
-from bagel_world.training.data.material import gather_pictures, gather_texts
+from bagel_world.training.data.material import gather_actions, gather_pictures, gather_texts
 from bagel_world.training.data.sources import SourceConfig, open_samples
 from bagel_world.training.data.walks import Walks, WalkSource, gather_walks, identity_of
 from bagel_world.training.data.words import train_tokenizer
@@ -56,6 +56,8 @@ RECIPE, FIGURES = "recipe.json", "mot.json"
 
 _VAE, _TOKENIZER, _MOT, _DECODER = "ae.safetensors", "tokenizer", "mot", "decoder"
 _VALIDATION_BATCH = 8
+_SHOWN = 8
+"""Action words in one message."""
 
 
 class Stages:
@@ -80,12 +82,15 @@ class Stages:
             raise TrainingError(
                 f"Several processes train the world model together, and {config.run} has no autoencoder yet. "
                 "Train it first with one process: bagel-world train RECIPE --set mot.steps=1 --set mot.optimizer.matrix_rate=0 "
-                "--set decoder=null"
+                "--set decoder=null. Then go on with --resume"
             )
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32: its rounding is far below the noise of a training step
         self.shape = config.model_shape()
-        if (config.run / RECIPE).is_file() and not resume:
+        begun = (config.run / RECIPE).is_file()
+        if ranks is not None:
+            ranks.wait()  # nobody writes it before all have looked
+        if begun and not resume:
             raise TrainingError(f"{config.run} already holds a run. Go on with --resume, or name another with --set run=FOLDER.")
 
     @property
@@ -104,7 +109,8 @@ class Stages:
         if not self.config.train:
             damage = Damage(self.config.skip_damaged)
             return gather_pictures(self.sources(split), self.shape.world.frame_size, cache, damage=damage)
-        return gather_walks(self.config.train if split == "train" else self.config.validation, cache)
+        damage = Damage(self.config.skip_damaged, kind="episode")
+        return gather_walks(self.config.train if split == "train" else self.config.validation, cache, damage=damage)
 
     def sources(self, split: str) -> tuple[SourceConfig, ...]:
         """The samples of "train" or "validation".
@@ -130,8 +136,8 @@ class Stages:
             _write_text(self.config.run / RECIPE, self.config.model_dump_json(indent=2) + "\n")
             self._check_decoder()
         finished = self.finished_autoencoder()
-        if self.ranks is None and not states(self.config.run / _MOT):
-            self._rehearse()
+        if not states(self.config.run / _MOT):
+            self._rehearse_once()
         vae = finished or self._trained_autoencoder(progress)
         return vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - fresh or read, it encodes the same
 
@@ -173,19 +179,33 @@ class Stages:
         figures = trainer.train()
         return _finished(vae, path, {"steps": trainer.step, **figures})
 
+    def _rehearse_once(self) -> None:
+        """Rehearse in one process, before the others go on."""
+        if self.ranks is None:
+            self._rehearse()
+            return
+        self.tokenizer()  # they meet for that
+        with self.ranks.leader_first():
+            if self.ranks.leads:
+                self._rehearse()
+
     def _rehearse(self) -> None:
         """Look at all that the world model learns from: what is wrong with it shows before hours go into a training.
 
         Raises:
-            TrainingError: frames of another size than the world's, walks shorter than a window, or no samples to measure on.
+            TrainingError: frames of another size than the world's, walks without any of its actions or shorter than a window, a
+                batch of them that cannot be shared equally, or no samples to measure on.
             RecordingError: damaged samples, or samples that are too long, more than may be skipped.
         """
         self._check_frame_size()
+        if self.config.train:
+            self._walk_slices()
+        self._check_words()
         for split in ("train", "validation"):
             if self.config.train:
                 walks = self.walks(split)
                 self._check_footage(walks, self.config.train if split == "train" else self.config.validation)
-                walks.windows(self.config.mot.walk.frames)
+                walks.windows(self.config.mot.walk.frames, setting="mot.walk.frames")
             if self.config.samples:
                 _LOG.info("looking at the samples of %r", split)
                 opened = [each.open() for each in self.sources(split)]
@@ -235,6 +255,30 @@ class Stages:
                 f"Expected frames of {wanted} pixels (world.frame_size), got {height} x {width} in "
                 f"{', '.join(str(each.folder) for each in sources)}. Record at that size (--size), or set world.frame_size "
                 "to the size of the footage."
+            )
+
+    def _check_words(self) -> None:
+        """Check that the actions of the footage are among those that the world will offer.
+
+        Raises:
+            TrainingError: a world that begins fresh will offer none of its walks' actions.
+        """
+        offered = list(dict.fromkeys(word for words in self.shape.world.tasks.values() for word in words))
+        walks = {*self.walks("train").actions} - {""} if self.config.train else set[str]()
+        heard = walks if walks & {*offered} else walks | gather_actions(self.config.samples)
+        known = heard & {*offered}
+        unknown = sorted(walks - known if known else heard)  # where some are known, other words of samples are free text
+        few = [", ".join(map(repr, words[:_SHOWN])) + ", ..." * (len(words) > _SHOWN) for words in (unknown, offered)]
+        if walks and not known and self.config.start_from is None:
+            raise TrainingError(
+                f"Expected footage with some of the actions that the world will offer ({few[1]}), it has {few[0]}. "
+                "Name those as action_words: [...], or by task as world.tasks."
+            )
+        if unknown:
+            _LOG.warning(
+                "the footage has the actions %s, and the world will offer %s alone: name all that it should offer as "
+                "action_words: [...], or by task as world.tasks",
+                *few,
             )
 
     def tokenizer(self) -> Tokenizer:
@@ -338,7 +382,7 @@ class Stages:
 
     def _decoder_folder(self, config: DecoderConfig, bagel: Bagel, vae: Vae) -> Path:
         """Where the decoder that paints what this model imagines is trained: what imagines or learns otherwise has another."""
-        world, cadence = self.shape.world, {"validate_every", "save_every", "explosion"}
+        world, cadence = self.shape.world, {"validate_every", "save_every", "keep_states", "explosion"}
         sampling = world.sampling.get("default", {})
         settings = [sampling, world.context, config.model_dump(mode="json", exclude=cadence), self.config.seed]
         weights = [base_fingerprint(bagel), digest(vae.named_parameters())]
@@ -404,13 +448,28 @@ class Stages:
             latents.fill()
         if split == "train":
             sampler = WalkSampler(latents, tokenizer, mot.walk, seed=self.config.seed)
-            threads = min(mot.batch, step_threads(self.config.workers, self.device) if self.ranks is None else self.ranks.count)
-            batches = WalkBatches(sampler, rules, batch=mot.batch, slices=threads, balanced=mot.balance_texts)
+            batches = WalkBatches(sampler, rules, batch=mot.batch, slices=self._walk_slices(), balanced=mot.balance_texts)
             return WalkFeed(batches, steps=mot.steps, loaders=self.config.loaders)
         walk = mot.walk.model_copy(update={"imagined_share": 0.0})
         sampler = WalkSampler(latents, tokenizer, walk, seed=self.config.seed + 1)
         slices = -(-mot.validation_windows // _VALIDATION_BATCH)
         return WalkFeed(WalkBatches(sampler, rules, batch=mot.validation_windows, slices=slices, balanced=mot.balance_texts))
+
+    def _walk_slices(self) -> int:
+        """Parts of the windows of a step: each thread or process has its own, and takes them one after the other.
+
+        Raises:
+            TrainingError: several parts are asked for, and they would not be equal.
+        """
+        mot, ranks = self.config.mot, self.ranks
+        sharing = min(mot.batch, step_threads(self.config.workers, self.device) if ranks is None else ranks.count)
+        if mot.accumulate > 1 and mot.batch % (sharing * mot.accumulate):
+            raise TrainingError(
+                f"Expected a mot.batch that {sharing} {'workers' if ranks is None else 'processes'} can share equally, in "
+                f"{mot.accumulate} parts each (mot.accumulate), got {mot.batch}. "
+                f"Set it to a multiple of {sharing * mot.accumulate}, or lower mot.accumulate."
+            )
+        return sharing * mot.accumulate
 
     def sample_feed(self, split: str, vae: Vae, tokenizer: Tokenizer) -> SampleFeed:
         """Packs of the samples of "train" or "validation"."""

@@ -25,7 +25,7 @@ from bagel_world.model.bagel import Bagel
 from bagel_world.model.mot import Wanted
 from bagel_world.model.packing import Packed
 from bagel_world.training.arithmetic import product_peak, step_flop
-from bagel_world.training.checkpoint import check_base, load_facts, load_run, save_run
+from bagel_world.training.checkpoint import KEEP_RULE, check_base, load_facts, load_run, save_run
 from bagel_world.training.curves import Curves
 from bagel_world.training.data.batches import Batch
 from bagel_world.training.data.budget import PackConfig
@@ -51,9 +51,15 @@ class MotConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=4000, gt=0)
+    steps: int = Field(default=4000, gt=0, description="Steps of this stage.")
     batch: int = Field(default=16, gt=0, description="Windows of walks, or packs of samples, per step.")
     packs: int = Field(default=2, gt=0, description="Packs of samples per step where there are windows of walks as well.")
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        description="Parts that the windows of a thread or process are computed in, one after the other: less memory, the same "
+        "gradient up to rounding. Packs are parts of their own already.",
+    )
     walk: WalkConfig = WalkConfig()
     segments: SegmentConfig = Field(default=SegmentConfig(), description="How samples are cut.")
     pack: PackConfig = Field(default=PackConfig(), description="How samples are packed.")
@@ -64,7 +70,7 @@ class MotConfig(BaseModel):
     velocity_weight: float = Field(default=1.0, ge=0, description="Weight of the squared error of velocities.")
     text_weight: float = Field(default=0.0, ge=0, description="Weight of the cross-entropy of texts; 0 teaches no writing.")
     balance_texts: bool = Field(default=False, description="Weigh the tokens of a text by 1 / sqrt(its length).")
-    precision: Precision = "float32"
+    precision: Precision = Field(default="float32", description="In which matrices are multiplied: float32 or bfloat16.")
     recompute: bool = Field(default=False, description="Activation checkpointing: less memory for a third more arithmetic.")
     compile: bool = Field(default=False, description="Compile the decoder layers: a minute of waiting, then faster on a GPU.")
     freeze_understanding: bool = Field(
@@ -72,13 +78,14 @@ class MotConfig(BaseModel):
     )
     dense: bool = Field(default=False, description="One set of weights in place of two experts: a dense model to compare with.")
     optimizer: OptimizerConfig = OptimizerConfig()
-    ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    ema_decay: float = Field(default=0.995, ge=0, lt=1, description="Share of the averaged weights that every step keeps.")
     explosion: float | None = Field(default=EXPLOSION, gt=1, description=EXPLOSION_RULE)
     validation_windows: int = Field(default=64, gt=0, description="Windows of walks that are measured on.")
     validation_packs: int = Field(default=8, gt=0, description="Packs of samples that are measured on.")
-    validate_every: int = Field(default=200, gt=0)
-    save_every: int = Field(default=100, gt=0)
-    preview_every: int = Field(default=500, gt=0)
+    validate_every: int = Field(default=200, gt=0, description="Steps from one measurement on held-out data to the next.")
+    save_every: int = Field(default=100, gt=0, description="Steps from one saved state to the next.")
+    keep_states: int = Field(default=2, ge=1, description=KEEP_RULE)
+    preview_every: int = Field(default=500, gt=0, description="Steps from one picture of imagined walks to the next.")
     lora: LoraConfig | None = Field(default=None, description="Train low-rank updates beside frozen weights instead.")
     tensorboard: bool = Field(default=False, description='Write curves for TensorBoard too; needs the extra "train".')
 
@@ -165,7 +172,7 @@ class Trainer:
         # Low-rank factors are no matrices to orthogonalize: their product is what acts.
         matrices = set(matrix_names(self._named)) if self.lora is None else set()
         total = None if ranks is None else ranks.total
-        self._optimizer = Optimizer(self._named, matrices, config.optimizer, self._workers.pool, total)
+        self._optimizer = Optimizer(self._named, matrices, config.optimizer, self._workers.pool, total, table_names(bagel))
         self.ema = Ema(averaged, config.ema_decay)
         self._leads = ranks is None or ranks.leads
         self.progress = progress if self._leads else None
@@ -286,7 +293,8 @@ class Trainer:
         facts: dict[str, Any] = {"feed": self._feed.position(), "guard": self._guard.state()}
         if self.lora is not None:
             facts["base"] = self.lora.base
-        path = save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks)
+        keep = self.config.keep_states
+        path = save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks, keep)
         self._saved = self.step
         return path
 
@@ -377,6 +385,11 @@ def taught_parts(config: MotConfig, *, shown: bool) -> tuple[str, ...]:
 def matrix_names(named: dict[str, torch.nn.Parameter]) -> list[str]:
     """The parameters that Muon moves: the matrices inside the decoder layers."""
     return [name for name, parameter in named.items() if name.startswith("mot.layers.") and parameter.ndim == 2]
+
+
+def table_names(bagel: Bagel) -> list[str]:
+    """The parameters that are looked up row by row: the embeddings of words and of places in the ViT."""
+    return [f"{name}.weight" for name, module in bagel.named_modules() if isinstance(module, torch.nn.Embedding)]
 
 
 @torch.no_grad()

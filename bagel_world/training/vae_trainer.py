@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from bagel_world.errors import TrainingError
-from bagel_world.training.checkpoint import load_facts, load_run, save_run
+from bagel_world.training.checkpoint import KEEP_RULE, load_facts, load_run, save_run
 from bagel_world.training.ema import Ema
 from bagel_world.training.guard import EXPLOSION, EXPLOSION_RULE, LossGuard
 from bagel_world.training.metrics import RunLog, gradient_energy, psnr
@@ -33,15 +33,16 @@ class VaeTrainerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=4000, gt=0)
+    steps: int = Field(default=4000, gt=0, description="Steps of this stage.")
     batch: int = Field(default=8, gt=0, description="Pictures per step.")
-    precision: Precision = "float32"
+    precision: Precision = Field(default="float32", description="In which matrices are multiplied: float32 or bfloat16.")
     optimizer: OptimizerConfig = OptimizerConfig()
-    ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    ema_decay: float = Field(default=0.995, ge=0, lt=1, description="Share of the averaged weights that every step keeps.")
     explosion: float | None = Field(default=EXPLOSION, gt=1, description=EXPLOSION_RULE)
-    validation_frames: int = Field(default=192, gt=0)
-    validate_every: int = Field(default=250, gt=0)
-    save_every: int = Field(default=250, gt=0)
+    validation_frames: int = Field(default=192, gt=0, description="Held-out pictures that are measured on.")
+    validate_every: int = Field(default=250, gt=0, description="Steps from one measurement on held-out data to the next.")
+    save_every: int = Field(default=250, gt=0, description="Steps from one saved state to the next.")
+    keep_states: int = Field(default=2, ge=1, description=KEEP_RULE)
 
 
 _Config = TypeVar("_Config", bound=VaeTrainerConfig)
@@ -157,7 +158,8 @@ class VaeTrainer(ABC, Generic[_Config, _Slice]):
 
     def save(self) -> Path:
         """Write the state of the run."""
-        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, {"guard": self._guard.state()})
+        facts, keep = {"guard": self._guard.state()}, self.config.keep_states
+        return save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, keep=keep)
 
     def resume(self) -> bool:
         """Go on from the newest state; False where there is none."""

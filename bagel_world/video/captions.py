@@ -148,7 +148,8 @@ class FunctionCaptioner:
             function = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(
-                f'Expected a function as "package.module:name", got {name!r} ({error}). Its module must be on PYTHONPATH.'
+                f'Expected a function as "package.module:name", got {name!r} ({error}). '
+                "Run in the folder that holds its module, or put that on PYTHONPATH."
             ) from error
         if not callable(function):
             raise ConfigError(f"Expected {name!r} to be a function of two frames, it is {type(function).__name__}.")

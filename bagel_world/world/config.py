@@ -9,6 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bagel_world.errors import ConfigError, UnknownNameError, nearest
+from bagel_world.model.config import WorldDefaults, merged
+from bagel_world.world.prompts import PROMPTS
 
 See = Literal["latents", "vit", "both"]
 """Frames as clean latents, as ViT tokens, or as both (latents first)."""
@@ -111,22 +113,14 @@ def read_setting(kind: type[S], *layers: Mapping[str, Any]) -> S:
     Raises:
         ConfigError: an unknown key (with the nearest known name) or a value out of range.
     """
-    merged: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for layer in layers:
-        merged = _merge(merged, layer)
+        values = merged(values, layer)
     try:
-        return kind.model_validate(merged)
+        return kind.model_validate(values)
     except ValidationError as error:
         complaints = "; ".join(_complaint(kind, each) for each in error.errors())
         raise ConfigError(f"{kind.__name__} cannot be read: {complaints}") from error
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _complaint(kind: type[BaseModel], error: Any) -> str:
@@ -155,3 +149,21 @@ def read_sampling(sampling: str | Mapping[str, Any] | None, own: Mapping[str, Ma
     if not isinstance(sampling, str) or sampling not in presets:
         raise UnknownNameError(f"There is no sampling preset {sampling!r}. {nearest(str(sampling), presets)}")
     return read_setting(SamplingConfig, presets[sampling])
+
+
+def check_defaults(defaults: WorldDefaults) -> None:
+    """Read what a checkpoint says of its use, before somebody trains for hours to write it down.
+
+    Raises:
+        ConfigError: a setting of a sampling preset or of the context is unknown or out of range, or a prompt has no known name.
+    """
+    settings: list[tuple[str, type[_Setting], Mapping[str, Any]]] = [("context", ContextConfig, defaults.context)]
+    settings += [(f"sampling.{name}", SamplingConfig, values) for name, values in defaults.sampling.items()]
+    for where, kind, values in settings:
+        try:
+            read_setting(kind, values)
+        except ConfigError as error:
+            raise ConfigError(f"world.{where} cannot be used: {error}") from error
+    for name in defaults.prompts:
+        if name not in PROMPTS:
+            raise ConfigError(f"There is no thinking prompt {name!r} (world.prompts). {nearest(name, PROMPTS)}")

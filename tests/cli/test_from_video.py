@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +55,12 @@ def test_a_sidecar_gives_the_words_and_the_moments(films: Path, tmp_path: Path) 
     assert texts == ["Move forward", "Look left", "Stay"]
 
 
-def test_a_function_of_mine_gives_the_words(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_in_the_folder_one_stands_in_gives_the_words(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "captions_of_mine.py").write_text("def say(before, after):\n    return f'{before.shape[0]} rows'\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])  # as where no test has been here before
+    monkeypatch.chdir(tmp_path)
     run(films, tmp_path / "out", "--captions", "captions_of_mine:say", "--size", "64x64")
     assert {text.text for sample in SampleFolder(tmp_path / "out") for text in sample.texts} == {"64 rows"}
 

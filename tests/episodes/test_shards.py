@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bagel_world.episodes import EpisodeFolder, ShardWriter, count_frames, read_episodes, shard_path, write_shard
+from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.schema import SCHEMA, to_row
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.types import Episode
@@ -143,6 +145,23 @@ def test_a_damaged_frame_is_found(tmp_path: Path, make_episode: MakeEpisode) -> 
     pq.write_table(pa.Table.from_pylist([row], schema=SCHEMA), shard_path(tmp_path, 0))
     with pytest.raises(RecordingError, match=r"episodes-00000\.parquet is damaged"):
         next(read_episodes(tmp_path))
+
+
+def test_damaged_episodes_are_skipped_up_to_a_limit(folder: Path, make_episode: MakeEpisode) -> None:
+    row = to_row(make_episode(99))
+    row["frames"][1] = row["frames"][1][:40]
+    with pq.ParquetWriter(shard_path(folder, 3), SCHEMA) as writer:
+        for each in (row, to_row(make_episode(7))):
+            writer.write_table(pa.Table.from_pylist([each], schema=SCHEMA))
+    shard_path(folder, 0).write_bytes(b"PAR1")
+    for split, seeds in ((None, [3, 4, 5, 6, 7]), ("train", [3, 4, 6, 7])):
+        damage = Damage(2, kind="episode")
+        assert [episode.metadata["seed"] for episode in read_episodes(folder, split=split, damage=damage)] == seeds
+        assert damage.places == {str(folder): {0, 5}}, "a shard that cannot be opened has one place"
+        assert re.search(r"episodes-00000\.parquet is damaged", damage.messages[0])
+        assert re.search(r"episodes-00003\.parquet is damaged.*row 0: ", damage.messages[1])
+    with pytest.raises(RecordingError, match=r"2 episodes are damaged, 1 may be skipped.*\(skip_damaged\)"):
+        list(read_episodes(folder, damage=Damage(1, kind="episode")))
 
 
 def test_foreign_parquet_is_named(tmp_path: Path) -> None:

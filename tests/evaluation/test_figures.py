@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bagel_world.errors import MissingExtraError, RecordingError
-from bagel_world.evaluation.figures import Curve, Panel, save_figure
+from bagel_world.errors import ConfigError, MissingExtraError, RecordingError
+from bagel_world.evaluation.figures import Curve, Panel, check_figures, save_figure
 
 PANELS = [
     Panel(title="one", x_label="step", curves={"line": Curve(x=[1, 2, 3], y=[3, 1, 2])}, levels={"bar": 2.0}),
@@ -55,3 +55,11 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingExtraError, match=r"bagel-world\[eval\]"):
         save_figure(PANELS, tmp_path / "figure.png")
+    with pytest.raises(MissingExtraError, match=r"bagel-world\[eval\]"):
+        check_figures()
+
+
+def test_a_figure_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one or more panels"):
+        save_figure([], tmp_path / "figure.png")
+    assert not (tmp_path / "figure.png").exists()

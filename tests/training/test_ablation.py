@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,32 @@ def test_every_run_is_trained_once_and_told_of_in_a_table_and_a_figure(plan: Pat
     assert [[row["step"] for row in run.curve] for run in runs] == [[2, 4]] * 3
 
 
+def test_a_figure_that_cannot_be_drawn_is_heard_of_before_the_first_run(
+    plan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as where it is not installed
+    with pytest.raises(SystemExit) as left:
+        main(["ablate", str(plan)])
+    assert left.value.code == 2
+    assert "bagel-world[eval]" in capsys.readouterr().err
+    assert not (plan.parent / "runs").exists()
+
+
+def test_runs_too_short_to_be_measured_on_the_way_have_a_table_and_no_figure(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    values = yaml.safe_load(plan.read_text(encoding="utf-8"))
+    plan.write_text(yaml.safe_dump({**values, "runs": {"short": ["mot.steps=1"]}}), encoding="utf-8")
+    with pytest.raises(SystemExit) as left:
+        main(["ablate", str(plan)])
+    assert not left.value.code
+    told = capsys.readouterr()
+    assert "No figure" in told.err
+    assert "| short | `mot.steps=1` | " in told.out
+    assert not (plan.parent / "runs" / "ablations.png").exists()
+
+
 def test_what_was_stopped_before_its_export_is_exported(plan: Path) -> None:
     ablations = read_ablations(plan)
     run_ablations(ablations)
@@ -129,6 +157,48 @@ def test_a_run_of_another_recipe_is_not_taken_for_this_one(plan: Path) -> None:
     (folder / "recipe.json").write_text(other.model_dump_json(), encoding="utf-8")
     with pytest.raises(TrainingError, match="another recipe"):
         run_ablations(ablations)
+
+
+def test_a_setting_that_is_new_makes_no_other_recipe(plan: Path) -> None:
+    ablations = read_ablations(plan)
+    recipe = recipes_of(ablations)["mixture"]
+    folder = ablations.run / "mixture"
+    folder.mkdir(parents=True)
+    for name, values in {"mot.json": {"validation_velocity": 1.0}, "recipe.json": recipe.model_dump(mode="json")}.items():
+        values.get("mot", {}).pop("balance_texts", None)  # as if it had not been there when this was trained
+        (folder / name).write_text(json.dumps(values), encoding="utf-8")
+    for name in ("ema.safetensors", "ae.safetensors"):  # whatever is missing would be trained
+        (folder / "checkpoint").mkdir(exist_ok=True)
+        (folder / "checkpoint" / name).touch()
+    alone = ablations.model_copy(update={"runs": {"mixture": ()}})
+    (run,) = run_ablations(alone)
+    assert run.figures == {"validation_velocity": 1.0}
+    with pytest.raises(TrainingError, match="another recipe"):
+        run_ablations(ablations.model_copy(update={"runs": {"mixture": ("mot.balance_texts=true",)}}))
+
+
+def test_a_recipe_with_a_setting_of_another_version_is_refused_by_its_name(plan: Path) -> None:
+    ablations = read_ablations(plan)
+    folder = ablations.run / "mixture"
+    folder.mkdir(parents=True)
+    values = recipes_of(ablations)["mixture"].model_dump(mode="json")
+    values["mot"]["bygone"] = 1
+    (folder / "recipe.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"recipe of this version.*recipe\.json.*mot\.bygone.*Remove .*mixture"):
+        run_ablations(ablations)
+    (folder / "recipe.json").write_text("{", encoding="utf-8")
+    with pytest.raises(TrainingError, match="another or damaged"):
+        run_ablations(ablations)
+
+
+def test_a_run_that_started_from_a_checkpoint_is_known_again(plan: Path) -> None:
+    recipe = yaml.safe_load((plan.parent / "recipe.yaml").read_text(encoding="utf-8"))
+    recipe["start_from"] = recipe.pop("autoencoder_from")
+    del recipe["preset"]
+    (plan.parent / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    ablations = read_ablations(plan).model_copy(update={"runs": {"mixture": ()}})
+    (first,), (again,) = run_ablations(ablations), run_ablations(ablations)
+    assert first == again
 
 
 def test_dense_excludes_what_tells_experts_apart() -> None:

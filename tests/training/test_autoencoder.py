@@ -10,6 +10,7 @@ from bagel_world.errors import TrainingError
 from bagel_world.model.config import preset
 from bagel_world.model.vae import Vae
 from bagel_world.training.autoencoder import AutoencoderConfig, AutoencoderTrainer
+from bagel_world.training.checkpoint import states
 from bagel_world.training.data.walks import as_pixels
 from bagel_world.training.normalization import fold_normalization
 from bagel_world.training.optim import OptimizerConfig
@@ -56,6 +57,12 @@ def test_folding_normalizes_latents_and_keeps_the_picture_where_no_padding_reach
 def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path, matrix_rate: float) -> None:
     config = CONFIG.model_copy(update={"optimizer": OptimizerConfig(warmup_steps=1, matrix_rate=matrix_rate)})
     check_resumes(lambda run: _trainer(run, config), tmp_path, lambda trainer: trainer.vae)
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, [6]), (3, [2, 4, 6])])
+def test_so_many_states_stay(tmp_path: Path, keep: int, left: list[int]) -> None:
+    _trainer(tmp_path, CONFIG.model_copy(update={"keep_states": keep})).train()
+    assert states(tmp_path) == [tmp_path / f"state-{step:08d}" for step in left]
 
 
 @pytest.mark.parametrize(("factor", "found"), [(1e4, "more than 10 times its lowest running mean"), (float("nan"), "got nan")])

@@ -32,6 +32,14 @@ def test_only_the_last_states_are_kept_and_the_newest_is_loaded(tmp_path: Path) 
     assert found[1]["x"].item() == 30
 
 
+def test_as_many_states_stay_as_are_asked_for_and_those_of_before_are_found(tmp_path: Path) -> None:
+    for step in range(5):
+        save_state(tmp_path, step, {"x": torch.ones(1)}, {}, keep=3)
+    assert [path.name for path in states(tmp_path)] == ["state-00000002", "state-00000003", "state-00000004"]
+    assert [path.name for path in states(tmp_path, 3)] == ["state-00000002", "state-00000003"]
+    assert states(tmp_path, 1) == []
+
+
 def test_no_state_is_none(tmp_path: Path) -> None:
     assert load_state(tmp_path) is None
 

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+import bagel_world
 from bagel_world.errors import ConfigError
+from bagel_world.model.config import BagelConfig, Capabilities
 from bagel_world.training.config import read_recipe
 from bagel_world.training.data.walks import WalkSource
 from tests.model.folder import write_folder
 
+NANO = Path(bagel_world.__file__).parent / "assets" / "nano"
 RECIPE = "train: a\nvalidation: b\nrun: c\nmot:\n  steps: 7\n"
 
 
@@ -83,6 +86,35 @@ def test_what_is_said_of_the_world_is_checked_like_the_rest(tmp_path: Path) -> N
         config.model_shape()
 
 
+def test_settings_of_the_world_go_over_those_of_the_checkpoint_one_by_one(tmp_path: Path) -> None:
+    own = BagelConfig.from_folder(NANO).world
+    changes = ["world.capabilities.vit=true", "world.sampling.default.evaluations=4", "world.tasks={wait: [Wait one moment]}"]
+    found = read_recipe(_recipe(tmp_path), [f"start_from={NANO}", *changes]).model_shape().world
+    assert found.capabilities == own.capabilities.model_copy(update={"vit": True})
+    assert not found.capabilities.write
+    assert found.sampling == {**own.sampling, "default": {**own.sampling["default"], "evaluations": 4}}
+    assert found.context == own.context
+    assert list(found.tasks) == ["wait"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "writes", "sees"),
+    [
+        ([], False, False),
+        (["mot.text_weight=0.25", "mot.segments.vit=true"], False, False),  # walks show no ViT tokens and ask nothing
+        (["samples=[{folder: d}]", "mot.text_weight=0.25", "mot.segments.vit=false"], True, False),
+        (["samples=[{folder: d}]", "mot.segments.vit=true"], False, True),
+    ],
+)
+def test_a_fresh_model_claims_what_its_recipe_teaches(tmp_path: Path, changes: list[str], writes: bool, sees: bool) -> None:
+    found = read_recipe(_recipe(tmp_path), changes).model_shape().world
+    assert found.capabilities == Capabilities(imagine=True, write=writes, vit=sees)
+    assert found.context.get("see", "both") == ("both" if sees else "latents")
+    said = read_recipe(_recipe(tmp_path), [*changes, "world.capabilities.write=true", "world.context.see=vit"]).model_shape()
+    assert said.world.capabilities.write
+    assert said.world.context == {"see": "vit"}
+
+
 def test_a_checkpoint_that_is_too_wide_to_start_warm_from_is_refused_at_once(tmp_path: Path) -> None:
     write_folder(tmp_path / "tiny")
     with pytest.raises(ConfigError, match="width 192 to start warm from, got"):
@@ -106,7 +138,7 @@ def test_the_shipped_recipe_is_readable_and_admits_that_nano_does_not_write() ->
 
 def test_the_recipe_in_the_document_is_the_one_that_ships() -> None:
     root = Path(__file__).parents[2]
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", (root / "docs" / "training.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    block, *_ = re.findall(r"^```yaml\n(.*?)^```", (root / "docs" / "training.md").read_text(), flags=re.DOTALL | re.MULTILINE)
     assert yaml.safe_load(block) == yaml.safe_load((root / "recipes" / "films.yaml").read_text())
     config = read_recipe(root / "recipes" / "films.yaml")
     assert config.model_shape().world.action_words == ("Pan left", "Pan right")

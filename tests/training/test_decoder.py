@@ -87,8 +87,10 @@ def test_walks_without_words_are_refused() -> None:
     words = (*walks.actions[:3], "", *walks.actions[4:])
     told = Walks(frames=walks.frames, starts=walks.starts, actions=words)
     assert [list(each) for each in told_windows(told, 3)] == [[0, 3]]
-    with pytest.raises(TrainingError, match="an action between any two"):
+    with pytest.raises(TrainingError, match=r"an action between any two\. Set decoder\.context or decoder\.ahead lower"):
         told_windows(told, 4)
+    with pytest.raises(TrainingError, match=r"at least 7 frames, the longest has 6\. Set decoder\.context or decoder\.ahead"):
+        told_windows(told, 7)
 
 
 def test_what_was_imagined_is_kept(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from bagel_world.errors import TrainingError
+from bagel_world.training.checkpoint import save_state
 from bagel_world.training.guard import LossGuard
 
 
@@ -24,9 +25,27 @@ def _check_all(guard: LossGuard, losses: list[float], first: int = 0) -> None:
 def test_a_loss_that_stays_above_ten_times_its_best_mean_stops_after_twenty_steps(tmp_path: Path) -> None:
     guard = LossGuard(tmp_path, 10.0)
     _check_all(guard, [2.0] + [1.0] * 200 + [11.0] * 19)
-    with pytest.raises(TrainingError, match=r"got 11 in step 220.*more than 10 times.*diverged-00000220.*after step 201 "):
+    with pytest.raises(TrainingError, match=r"got 11 in step 220.*more than 10 times.*diverged-00000220.*lower learning rate"):
         guard.check(220, 11.0, _kept)
     assert torch.equal(load_file(tmp_path / "diverged-00000220.safetensors")["0/targets"], torch.arange(3.0))
+
+
+@pytest.mark.parametrize(
+    ("steps", "advice"),
+    [
+        ((100, 200, 201, 210), "Delete the states after state-00000200 in RUN and resume with"),
+        ((100, 150), "Resume, from state-00000150 in RUN, with"),
+        ((201, 210), "No state of step 200 or before is left in RUN .*delete those that are there and resume, which begins"),
+        ((), "There is no state in RUN yet: resume, which begins again, with"),
+    ],
+)
+def test_the_way_back_leads_to_a_state_that_is_there(tmp_path: Path, steps: tuple[int, ...], advice: str) -> None:
+    for step in steps:
+        save_state(tmp_path, step, {"x": torch.ones(1)}, {}, keep=4)
+    guard = LossGuard(tmp_path, 10.0)
+    _check_all(guard, [1.0] * 201 + [11.0] * 19)  # the weights after 200 steps gave the last loss that was good
+    with pytest.raises(TrainingError, match=advice.replace("RUN", str(tmp_path))):
+        guard.check(220, 11.0, _kept)
 
 
 def test_a_slow_rise_is_measured_by_the_best_mean_and_not_by_the_last(tmp_path: Path) -> None:

@@ -142,6 +142,35 @@ def test_only_windows_whose_words_have_a_mirror_are_mirrored(tmp_path: Path, cap
         assert len(words) == (2 if "Steer right" in str(settings) else 1)
 
 
+def test_words_of_a_recipe_stand_beside_those_of_the_package() -> None:
+    own = WalkConfig.model_validate({"mirrors": {"Steer left": "Steer right"}, "symmetric": ["Coast", "Stay"]})
+    assert own.mirrors == {**MIRRORED, "Steer left": "Steer right"}
+    assert own.symmetric == (*SYMMETRIC, "Coast")
+    assert WalkConfig.model_validate(own.model_dump(mode="json")) == own
+    assert WalkConfig(mirrors={"Look left": "Look left"}).mirrors["Look left"] == "Look left", "a recipe's word goes first"
+    assert WalkConfig(mirrors={}).mirrors == {}
+    assert WalkConfig() == WalkConfig(mirrors=MIRRORED, symmetric=SYMMETRIC)
+
+
+def test_a_mixture_with_words_of_its_own_still_mirrors_those_of_the_package(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    walks = make_walks(episodes=2)
+    words = (*walks.actions[:6], "", "Coast", "Steer left", "Steer left", "Coast", "Steer left")
+    table = LatentTable(replace(walks, actions=words), make_vae(), patch=2, cache=tmp_path)
+    mirrors = {"Steer left": "Steer right", "Steer right": "Steer left"}
+    config = WalkConfig.model_validate({"frames": 3, "mirrors": mirrors, "symmetric": ["Coast"], "context_noise_share": 0.0})
+    sampler = WalkSampler(table, make_tokenizer(), config, seed=0)
+    seen = {
+        start
+        for place in range(60)
+        for start in range(10)
+        if torch.equal(table.window(start, 3, mirrored=True), sampler.window(0, place).tokens)
+    }
+    assert min(seen) < 6 <= max(seen)
+    assert "not mirrored" not in caplog.text
+
+
 def test_the_words_of_this_package_all_have_a_mirror() -> None:
     words = {*NAVIGATE_WORDS, *ROTATE_WORDS, *ROLLOUT_WORDS}
     assert words == set(MIRRORED) | set(SYMMETRIC)

@@ -30,8 +30,15 @@ def test_edge_loss_ignores_brightness_and_counts_steps() -> None:
 def test_texture_loss_forgives_displaced_grain_and_punishes_blur() -> None:
     stripes = torch.zeros(1, 3, 16, 16)
     stripes[..., ::2] = 1.0
-    assert texture_loss(stripes, stripes.roll(1, -1)).item() == pytest.approx(0.0, abs=1e-6)
-    assert texture_loss(torch.full_like(stripes, 0.5), stripes).item() == pytest.approx(1.0)
+    assert texture_loss(stripes, stripes.roll(1, -1), 4).item() == pytest.approx(0.0, abs=1e-6)
+    assert texture_loss(torch.full_like(stripes, 0.5), stripes, 4).item() == pytest.approx(1.0)
+
+
+def test_wide_windows_of_texture_forgive_wide_displacement() -> None:
+    line = torch.zeros(1, 3, 16, 16)
+    line[..., 2] = 1.0
+    moved = line.roll(4, -1)
+    assert texture_loss(line, moved, 2).item() > texture_loss(line, moved, 8).item() > 0
 
 
 def test_kl_is_zero_for_the_standard_normal_and_positive_elsewhere() -> None:

@@ -37,10 +37,14 @@ def _two(folder: Path, dtype: str, steps: int, **changes: object) -> None:
 
 def _launch(module: str, *arguments: str) -> None:
     """Two processes of a module."""
+    done = _launched(module, *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def _launched(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", module]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    return subprocess.run([*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def _losses(folder: Path) -> list[list[float]]:
@@ -105,7 +109,13 @@ def test_the_command_trains_by_two_processes_as_by_one(tmp_path: Path, trains: l
     }
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    _launch("bagel_world", "train", str(path), "--set", f"run={tmp_path / 'two'}")
+    two = ("train", str(path), "--set", f"run={tmp_path / 'two'}")
+    if trains is None:
+        short = _launched("bagel_world", *two, "--set", "mot.pack.tokens=16")
+        assert short.returncode
+        assert "cannot be packed" in short.stderr
+        assert not (tmp_path / "two" / "mot").exists()
+    _launch("bagel_world", *two, *["--resume"] * (trains is None))
     stages = Stages(read_recipe(path), resume=False)
     vae, tokenizer = stages.autoencoder(), stages.tokenizer()
     stages.export(stages.mot(vae, tokenizer), vae, tokenizer)

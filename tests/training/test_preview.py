@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,10 +13,11 @@ from bagel_world.errors import TrainingError
 from bagel_world.model.attention import Layout, allowed, sample_length
 from bagel_world.model.checkpoint import packing_rules
 from bagel_world.model.packing import LatentSegment, TextSegment, VitSegment, pack
-from bagel_world.training.data import drawing
+from bagel_world.training.data import drawing, preview
+from bagel_world.training.data.budget import PackConfig
 from bagel_world.training.data.drawing import LOSS, PAPER, TARGET, TEXT, VAE, VIT
 from bagel_world.training.data.encoder import BlankEncoder
-from bagel_world.training.data.preview import Previewer, mask_colors, shrunk
+from bagel_world.training.data.preview import Previewer, Strip, mask_colors, shrunk
 from bagel_world.training.data.segments import SegmentConfig, Segmenter
 from tests.episodes.drawn import picture, walk_sample
 from tests.training.walks import make_config, make_tokenizer
@@ -112,6 +115,65 @@ def test_a_sheet_holds_every_sample() -> None:
     assert colors_in(one) >= {VAE, VIT, TARGET, TEXT, LOSS}
     words = Sample(sample_id="w", source="s", license="l", parts=(TextPart(text="Hm.", role="answer", loss=True),))
     assert not colors_in(previewer.draw([words]).crop((0, legend, one.width, 4000))) & {VAE, VIT, TARGET, TEXT}
+
+
+def strips_of(monkeypatch: pytest.MonkeyPatch, previewer: Previewer, sample: Sample) -> list[str]:
+    """The names on the edge of the mask that is drawn of a sample."""
+    names: list[str] = []
+    real = preview.mask_picture
+
+    def watched(layout: Layout, strips: Sequence[Strip]) -> Image.Image:
+        names.extend(strip.name for strip in strips)
+        return real(layout, strips)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preview, "mask_picture", watched)
+        previewer.draw([sample])
+    return names
+
+
+def test_samples_are_drawn_as_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = SegmentConfig(text_dropout=0, vit_dropout=0, vae_dropout=0)
+    blind = Previewer(CONFIG, TOKENIZER, RULES, segments=nothing.model_copy(update={"vit": False, "copies": 2}))
+    kinds = [name for name in strips_of(monkeypatch, blind, walk_sample()) if name in ("VAE", "ViT", "painted")]
+    assert kinds == ["VAE", "painted", "painted", "VAE", "painted", "painted"]
+    legend = drawing.legend_block("").height
+    drawn = blind.draw([walk_sample()])
+    assert not colors_in(drawn.crop((0, legend, drawn.width, drawn.height))) & {VIT}
+    dropping = Previewer(CONFIG, TOKENIZER, RULES, segments=nothing.model_copy(update={"vae_dropout": 1.0, "vit_dropout": 1.0}))
+    words = TextPart(text="Look left", role="action")
+    step = Sample(sample_id="step", source="s", license="l", parts=(part(vae=True, vit=True), words, part(target=True)))
+    assert strips_of(monkeypatch, dropping, step)[1:] == ["painted"]
+
+
+def test_images_painted_together_share_a_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = TextPart(text="Look left", role="action")
+    sample = Sample(
+        sample_id="film", source="s", license="l", parts=(words, part(target=True, vae=True), part(target=True, vae=True))
+    )
+    together = Previewer(CONFIG, TOKENIZER, RULES, segments=SegmentConfig(text_dropout=0, vae_dropout=0, group_share=1.0))
+    apart = Previewer(CONFIG, TOKENIZER, RULES, segments=SegmentConfig(text_dropout=0, vae_dropout=0))
+    assert strips_of(monkeypatch, together, sample)[1:] == ["painted", "VAE"]
+    assert strips_of(monkeypatch, apart, sample)[1:] == ["painted", "VAE", "painted"]
+
+
+def test_what_would_be_damage_in_training_is_named() -> None:
+    whole = Previewer(CONFIG, TOKENIZER, RULES, pack=PackConfig(tokens=4096))
+    whole.draw([walk_sample()])
+    with pytest.raises(TrainingError, match=r"'walk-0' cannot be packed: .*a pack holds 20"):
+        Previewer(CONFIG, TOKENIZER, RULES, pack=PackConfig(tokens=20)).draw([walk_sample()])
+    words = Sample(sample_id="w", source="s", license="l", parts=(TextPart(text="Hm.", role="answer", loss=True),))
+    with pytest.raises(TrainingError, match="teaches only texts"):
+        Previewer(CONFIG, TOKENIZER, RULES, writing=False).draw([words])
+
+
+def test_texts_that_are_not_learned_are_not_shown_as_learned() -> None:
+    legend = drawing.legend_block("").height
+    for writing in (True, False):
+        drawn = Previewer(CONFIG, TOKENIZER, RULES, writing=writing).draw([walk_sample()])
+        below = colors_in(drawn.crop((0, legend, drawn.width, drawn.height)))
+        assert (LOSS in below) == writing
+        assert TEXT in below
 
 
 def test_the_blank_encoder_has_the_lengths_of_the_model() -> None:

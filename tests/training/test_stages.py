@@ -16,6 +16,7 @@ from bagel_world.model.checkpoint import load
 from bagel_world.training.adapter import load_lora
 from bagel_world.training.config import read_recipe
 from bagel_world.training.parts import part_of
+from bagel_world.training.ranks import Ranks
 from bagel_world.training.stages import Stages
 from bagel_world.types import Action, Episode
 from tests.training.walks import make_walks
@@ -66,6 +67,26 @@ def test_command_ends_in_a_checkpoint_that_loads(recipe: Path) -> None:
     stages = Stages(read_recipe(recipe, ["mot.steps=2"]), resume=True)
     for (name, one), (_, other) in zip(stages.averaged().bagel.named_parameters(), found.bagel.named_parameters(), strict=True):
         assert torch.equal(one.to(torch.bfloat16).float(), other), name
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("world.context={max_frame: 6}", r"world\.context cannot be used: .*no setting 'max_frame'.*'max_frames'"),
+        ("world.context={keep_frames: 99}", r"world\.context cannot be used: .*keep_frames <= max_frames"),
+        ("world.sampling={quick: {evalutions: 3}}", r"world\.sampling\.quick cannot be used: .*'evaluations'"),
+        ("world.prompts={answr: x}", r"no thinking prompt 'answr' \(world\.prompts\)\. Did you mean 'answer'"),
+    ],
+)
+def test_what_a_checkpoint_says_of_its_use_is_read_before_it_is_trained(recipe: Path, change: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _run(recipe, change)
+    assert not (recipe.parent / "run").exists()
+
+
+def test_a_world_that_does_not_imagine_trains_without_previews(recipe: Path) -> None:
+    assert _run(recipe, "mot.steps=2", "mot.preview_every=2", "world.capabilities.imagine=false") == 0
+    assert not (recipe.parent / "run" / "previews").exists()
 
 
 def test_a_run_is_not_begun_twice_by_accident(recipe: Path) -> None:
@@ -270,6 +291,43 @@ def test_what_is_exported_later_is_what_was_learned_last(recipe: Path) -> None:
         assert torch.equal(parameter, trained[name]), name
 
 
+def test_windows_computed_part_by_part_teach_what_they_teach_together(recipe: Path) -> None:
+    changes = ["workers=1", "mot.batch=4", "mot.text_weight=0.25", "mot.walk={frames: 3, predict_actions: true}"]
+    changes += ["mot.optimizer={matrix_rate: 0.0, rate: 1.0e-3, warmup_steps: 1}"]
+    stages = Stages(read_recipe(recipe, changes), resume=False)
+    vae, tokenizer = stages.autoencoder(), stages.tokenizer()
+    learned, figures = [], []
+    for parts in (1, 2, 4):
+        again = [*changes, f"mot.accumulate={parts}", f"run={recipe.parent / str(parts)}"]
+        stages = Stages(read_recipe(recipe, again), resume=False)
+        trainer = stages.trainer(stages.fresh_model().to(torch.float64), vae, tokenizer)
+        assert len(trainer._feed.slices(0)) == parts
+        figures.append(trainer.train())
+        learned.append(dict(trainer.bagel.named_parameters()))
+    for other, measured in zip(learned[1:], figures[1:], strict=True):
+        assert measured == pytest.approx(figures[0], abs=1e-7)
+        for name, parameter in learned[0].items():
+            torch.testing.assert_close(other[name], parameter, rtol=0, atol=1e-7, msg=name)
+
+
+@pytest.mark.parametrize(("batch", "count"), [(2, 4), (6, 4), (1, 2)])
+def test_windows_that_parts_do_not_share_equally_end_the_run_before_the_autoencoder_is_trained(
+    recipe: Path, batch: int, count: int
+) -> None:
+    stages = Stages(read_recipe(recipe, [f"mot.batch={batch}", "mot.accumulate=2"]), resume=False)
+    said = rf"in 2 parts each \(mot\.accumulate\), got {batch}\. Set it to a multiple of {count}"
+    with pytest.raises(TrainingError, match=said):
+        stages.autoencoder()
+    assert not (recipe.parent / "run" / "autoencoder").exists()
+
+
+def test_every_process_computes_its_windows_part_by_part(recipe: Path) -> None:
+    stages = Stages(read_recipe(recipe, ["mot.batch=12", "mot.accumulate=2"]), resume=False)
+    assert stages._walk_slices() == 4
+    stages.ranks = Ranks(rank=1, count=3, device=torch.device("cpu"))
+    assert stages._walk_slices() == 6
+
+
 def test_walks_that_are_too_short_end_the_run_before_the_autoencoder_is_trained(recipe: Path) -> None:
     stages = Stages(read_recipe(recipe, ["mot.walk.frames=7"]), resume=False)
     with pytest.raises(TrainingError, match="at least 7 frames, the longest has 6"):
@@ -402,7 +460,7 @@ def test_the_decoder_learns_last_and_once(painting: Path) -> None:
 def test_what_imagines_or_learns_otherwise_has_another_decoder(painting: Path) -> None:
     for changes in (
         [],
-        ["decoder.validate_every=1"],
+        ["decoder.validate_every=1", "decoder.keep_states=1"],
         ["decoder.steps=2"],
         ["mot.steps=3"],
         ["world.sampling.default.evaluations=2"],

@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 from bagel_world.errors import TrainingError
 from bagel_world.model.bagel import Bagel
 from bagel_world.model.checkpoint import packing_rules
+from bagel_world.training.checkpoint import states
 from bagel_world.training.data.batches import WalkBatches
 from bagel_world.training.data.feeds import WalkFeed
 from bagel_world.training.data.interleave import WalkConfig, WalkSampler
+from bagel_world.training.lora import LoraConfig
 from bagel_world.training.metrics import RunLog
 from bagel_world.training.optim import OptimizerConfig
 from bagel_world.training.parts import part_of
@@ -64,6 +66,13 @@ def test_a_resumed_training_equals_one_never_stopped(tmp_path: Path) -> None:
         assert torch.equal(one, other), name
     whole_log, parted_log = (RunLog(tmp_path / name / "run" / "log.jsonl").rows() for name in ("whole", "parted"))
     assert whole_log == parted_log
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, [8]), (3, [4, 6, 8])])
+def test_so_many_states_stay(tmp_path: Path, keep: int, left: list[int]) -> None:
+    trainer = _trainer(tmp_path, CONFIG.model_copy(update={"save_every": 2, "keep_states": keep}))
+    trainer.train()
+    assert states(trainer.run) == [trainer.run / f"state-{step:08d}" for step in left]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +177,38 @@ def test_writing_is_learned_when_it_has_a_weight(tmp_path: Path) -> None:
     after = trainer.train()
     assert before["validation_text"] == pytest.approx(math.log(512), rel=0.05)
     assert after["validation_text"] < 0.3 * before["validation_text"]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
+def test_velocities_and_texts_count_as_much_as_the_recipe_says(tmp_path: Path, weight: float) -> None:
+    walk = CONFIG.walk.model_copy(update={"predict_actions": True})
+    config = CONFIG.model_copy(update={"walk": walk, "text_weight": 0.25, "velocity_weight": weight})
+    trainer = _trainer(tmp_path, config)
+    losses = trainer._loss_of(trainer._feed.slices(0)[0]())
+    velocity, text, loss = (losses[name].item() for name in ("velocity", "text", "loss"))
+    assert velocity > 0
+    assert loss == pytest.approx(weight * velocity + 0.25 * text, rel=1e-6)
+    losses["loss"].backward()
+    painted = trainer.bagel.latent_out.weight.grad
+    assert painted is not None
+    assert bool(painted.any()) == (weight > 0)
+
+
+@pytest.mark.parametrize("lora", [None, LoraConfig(rank=2, alpha=2)])
+@pytest.mark.parametrize("matrix_rate", [0.02, 0.0])
+def test_where_nothing_is_learned_matrices_decay_and_all_else_stays(
+    tmp_path: Path, matrix_rate: float, lora: LoraConfig | None
+) -> None:
+    optimizer = OptimizerConfig(matrix_rate=matrix_rate, weight_decay=0.5, warmup_steps=1)
+    config = CONFIG.model_copy(update={"steps": 1, "velocity_weight": 0.0, "optimizer": optimizer, "lora": lora})
+    trainer = _trainer(tmp_path, config)
+    before = {name: each.detach().clone() for name, each in trainer._named.items()}
+    trainer.train()
+    trainer.ema.swap()  # back to the live weights
+    changed = {name for name, each in trainer._named.items() if not torch.equal(each, before[name])}
+    matrices = {name for name, each in before.items() if each.ndim == 2 and each.any() and name != "embed_tokens.weight"}
+    assert changed <= matrices
+    assert all("layers.1.understand." in name for name in matrices - changed)  # what comes last there paints nothing
 
 
 @pytest.mark.parametrize("balanced", [False, True])

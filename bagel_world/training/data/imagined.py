@@ -84,12 +84,12 @@ def told_windows(walks: Walks, length: int) -> list[npt.NDArray[np.int64]]:
     """
     silent = np.concatenate([[0], np.cumsum([not word for word in walks.actions])])
     found = []
-    for places in walks.windows(length):
+    for places in walks.windows(length, setting="decoder.context or decoder.ahead"):
         told = places[silent[places + length] == silent[places + 1]]
         if not len(told):
             raise TrainingError(
                 f"The decoder learns from what is imagined after actions, and a folder has no {length} frames with an action "
-                "between any two. Leave out decoder, or add walks as train."
+                "between any two. Set decoder.context or decoder.ahead lower, leave out decoder, or add walks as train."
             )
         found.append(told)
     return found

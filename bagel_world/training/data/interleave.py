@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from bagel_world.actions import MIRRORED, SYMMETRIC
@@ -36,11 +36,14 @@ class WalkConfig(BaseModel):
     copies: int = Field(default=2, ge=1, description="Independent noised copies of every frame to be painted.")
     shift: float = Field(default=3.0, gt=0, description="Timestep shift toward noise.")
     mirrors: dict[str, str] = Field(
-        default=MIRRORED, description="Action words that trade places when a walk is mirrored; empty switches mirroring off."
+        default=MIRRORED,
+        description="Action words that trade places when a walk is mirrored, beside this package's and before those of "
+        "symmetric; empty switches mirroring off.",
     )
     symmetric: tuple[str, ...] = Field(
         default=SYMMETRIC,
-        description="Action words that mean the same in a mirror. Windows with any other word are not mirrored.",
+        description="Action words that mean the same in a mirror, beside this package's. Windows with any other word are not "
+        "mirrored.",
     )
     context_noise: float = Field(default=0.25, ge=0, description="Largest standard deviation of noise on a clean context frame.")
     context_noise_share: float = Field(default=0.25, ge=0, le=1, description="Share of context frames that get such noise.")
@@ -48,6 +51,16 @@ class WalkConfig(BaseModel):
     imagined_every: int = Field(default=2, gt=0, description="It does so in every so-manieth step.")
     predict_actions: bool = Field(default=False, description="Train the text head to say the next action as well.")
     text_dropout: float = Field(default=0.0, ge=0, le=1, description="Share of action texts left out.")
+
+    @field_validator("mirrors")
+    @classmethod
+    def _beside_ours(cls, given: dict[str, str]) -> dict[str, str]:
+        return {**MIRRORED, **given} if given else given
+
+    @field_validator("symmetric")
+    @classmethod
+    def _with_ours(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*SYMMETRIC, *given)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +89,7 @@ class WalkSampler:
         self._latents = latents
         self._config = config
         self._seed = seed
-        self._windows = latents.walks.windows(config.frames)
+        self._windows = latents.walks.windows(config.frames, setting="mot.walk.frames")
         self._shares = np.cumsum(latents.walks.weights) / sum(latents.walks.weights)
         words = set(latents.walks.actions) - {""}
         self._reflected = {**{word: word for word in ("", *config.symmetric)}, **config.mirrors}

@@ -26,6 +26,9 @@ Made = TypeVar("Made")
 MOST_SAMPLES = 20_000
 """Samples that are looked at, from all over the sources: enough for an autoencoder and a vocabulary."""
 
+FEW_SAMPLES = 500
+"""Samples that are enough to hear which actions are usual."""
+
 
 def gather_pictures(
     sources: Sequence[SourceConfig], size: tuple[int, int], cache: Path, *, damage: Damage, most: int = MOST_SAMPLES
@@ -65,6 +68,12 @@ def gather_texts(sources: Sequence[SourceConfig], *, most: int = MOST_SAMPLES) -
     return list(dict.fromkeys(text for texts in found for text in texts))
 
 
+def gather_actions(sources: Sequence[SourceConfig], *, most: int = FEW_SAMPLES) -> set[str]:
+    """The action words of a few samples from all over the sources."""
+    found = spread_samples([each.open() for each in sources], most, _actions, Damage(None))
+    return {text for texts in found for text in texts}
+
+
 def spread_samples(sources: Sequence[Source], most: int, prepare: Callable[[Sample], Made], damage: Damage) -> Iterator[Made]:
     """What `prepare` makes of at most so many samples in all, evenly from all over every source; the same every time.
 
@@ -86,6 +95,10 @@ def spread_samples(sources: Sequence[Source], most: int, prepare: Callable[[Samp
 
 def _texts(sample: Sample) -> list[str]:
     return [part.text for part in sample.texts]
+
+
+def _actions(sample: Sample) -> list[str]:
+    return [part.text for part in sample.texts if part.role == "action"]
 
 
 def _decode(sources: Sequence[Source], size: tuple[int, int], most: int, damage: Damage, frames_path: Path) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bagel_world.episodes.samples import ImagePart, Sample
+from bagel_world.episodes.samples import ImagePart, Part, Sample, TextPart
 from bagel_world.model.attention import Layout, allowed, sample_length
 from bagel_world.model.config import BagelConfig
 from bagel_world.model.packing import LatentSegment, PackingRules, Segment, TextSegment, VitSegment, pack
 from bagel_world.model.tokenizer import Tokenizer
+from bagel_world.training.data.budget import PackConfig, fits
 from bagel_world.training.data.drawing import (
     INK,
     LOSS,
@@ -33,7 +34,9 @@ from bagel_world.training.data.drawing import (
     text_block,
 )
 from bagel_world.training.data.encoder import BlankEncoder
+from bagel_world.training.data.feeds import segmenting
 from bagel_world.training.data.segments import SegmentConfig, SegmentedSample, Segmenter, learned_parts
+from bagel_world.training.data.stream import Drawn
 from bagel_world.types import Frame
 
 _GAP = 14
@@ -57,7 +60,9 @@ class Previewer:
         config: of the model; its sizes decide how many tokens there are.
         tokenizer: of the model.
         rules: of the model.
-        segments: what is left out; by default nothing is, so that all of a sample is seen.
+        segments: how samples are cut and what is left out; by default nothing is, so that all of a sample is seen.
+        pack: how many tokens a sample may have; None allows any number.
+        writing: whether texts are learned.
         seed: of what is left out.
     """
 
@@ -68,13 +73,16 @@ class Previewer:
         rules: PackingRules,
         *,
         segments: SegmentConfig | None = None,
+        pack: PackConfig | None = None,
+        writing: bool = True,
         seed: int = 0,
     ) -> None:
-        nothing = SegmentConfig(text_dropout=0, vit_dropout=0, vae_dropout=0)
+        self._segments = segments or SegmentConfig(text_dropout=0, vit_dropout=0, vae_dropout=0)
         self._rules = rules
         self._tokenizer = tokenizer
-        self._seed = seed
-        self._segmenter = Segmenter(tokenizer, BlankEncoder(config), rules, segments or nothing)
+        self._pack, self._writing, self._seed = pack, writing, seed
+        cut = segmenting(Segmenter(tokenizer, BlankEncoder(config), rules, self._segments), writing=writing)
+        self._cut = cut if pack is None else fits(cut, pack, lambda drawn: drawn.sample.sample_id)
 
     def draw(self, samples: Sequence[Sample], *, title: str = "") -> Image.Image:
         """One picture: a legend, then for each sample its parts and its mask.
@@ -92,15 +100,25 @@ class Previewer:
         return sheet
 
     def _card(self, sample: Sample, number: int) -> Image.Image:
-        cut = self._segmenter(sample, np.random.default_rng((self._seed, number)))
+        cut = self._cut(Drawn(number=number, seed=self._seed, source=sample.source, epoch=0, place=number, sample=sample))
         (layout,) = pack([cut.segments], self._rules).layouts
         strips = [self._strip(segment, length) for segment, (length, _) in zip(_laid_out(cut), layout, strict=True)]
-        return _draw_card(sample, cut, mask_picture(layout, strips))
+        room = "" if self._pack is None else f" of {self._pack.tokens} in a pack"
+        parts = [part for part in map(self._as_trained, learned_parts(sample)) if part is not None]
+        return _draw_card(sample, parts, f"{cut.tokens} tokens{room}", mask_picture(layout, strips))
+
+    def _as_trained(self, part: Part) -> Part | None:
+        """A part without what is not shown or not learned; None where nothing is left of it."""
+        if isinstance(part, TextPart):
+            return part if self._writing else part.model_copy(update={"loss": False})
+        if self._segments.vit:
+            return part
+        return part.model_copy(update={"vit": False}) if part.vae or part.target else None
 
     def _strip(self, segment: Segment, tokens: int) -> Strip:
         match segment:
             case TextSegment(ids=ids, loss=loss):
-                return Strip(name=self._tokenizer.decode(ids), color=LOSS if loss else TEXT, tokens=tokens)
+                return Strip(name=self._tokenizer.decode(ids), color=LOSS if loss and self._writing else TEXT, tokens=tokens)
             case VitSegment():
                 return Strip(name="ViT", color=VIT, tokens=tokens)
             case LatentSegment(noised=True):
@@ -110,8 +128,9 @@ class Previewer:
 
 
 def _laid_out(cut: SegmentedSample) -> list[Segment]:
-    """The segments that have tokens."""
-    return [segment for segment in cut.segments if isinstance(segment, (TextSegment, VitSegment, LatentSegment))]
+    """The segments that begin a split of the mask: those with tokens, but for images painted together with the one before."""
+    shown = [segment for segment in cut.segments if isinstance(segment, (TextSegment, VitSegment, LatentSegment))]
+    return [segment for segment in shown if not (isinstance(segment, LatentSegment) and segment.joined)]
 
 
 def mask_colors(layout: Layout, colors: Sequence[Color]) -> Frame:
@@ -164,10 +183,10 @@ def mask_picture(layout: Layout, strips: Sequence[Strip]) -> Image.Image:
     return picture
 
 
-def _draw_card(sample: Sample, cut: SegmentedSample, mask: Image.Image) -> Image.Image:
-    """A sample: its name, its parts from left to right, its mask beside them."""
+def _draw_card(sample: Sample, parts: Sequence[Part], length: str, mask: Image.Image) -> Image.Image:
+    """A sample: its name and length, its parts from left to right, its mask beside them."""
     room = WIDTH - mask.width - 2 * MARGIN - 2 * _GAP
-    blocks = [image_block(part) if isinstance(part, ImagePart) else text_block(part) for part in learned_parts(sample)]
+    blocks = [image_block(part) if isinstance(part, ImagePart) else text_block(part) for part in parts]
     rows = _flow(blocks, room)
     heights = [max(block.height for block in row) for row in rows]
     body = max(sum(heights) + _GAP * (len(heights) - 1), mask.height)
@@ -175,7 +194,7 @@ def _draw_card(sample: Sample, cut: SegmentedSample, mask: Image.Image) -> Image
     pen = ImageDraw.Draw(card)
     pen.line((MARGIN, 0, WIDTH - MARGIN, 0), fill=RULE, width=2)
     pen.text((MARGIN, 12), fit_line(sample.sample_id, WIDTH - 2 * MARGIN, font_of(16)), fill=INK, font=font_of(16))
-    facts = f"from {sample.source}  ·  license {sample.license}  ·  split {sample.split}  ·  {cut.tokens} tokens"
+    facts = f"from {sample.source}  ·  license {sample.license}  ·  split {sample.split}  ·  {length}"
     pen.text((MARGIN, 33), fit_line(facts, WIDTH - 2 * MARGIN, font_of(12)), fill=SOFT, font=font_of(12))
     top = 58
     for row, height in zip(rows, heights, strict=True):

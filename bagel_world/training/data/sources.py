@@ -64,7 +64,10 @@ class SourceConfig(BaseModel):
 
     folder: Path = Field(description="Where the files lie.")
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Its share of the draws, in any unit.")
-    split: str = Field(default="train", description="Only samples of this split; the published layout knows none.")
+    split: str = Field(
+        default="train",
+        description='Only samples of this split, by default "validation" in validation_samples; the published layout knows none.',
+    )
     name: str | None = Field(default=None, description="What logs and positions call it; the folder's name where left out.")
     images: Path | None = Field(default=None, description="Folder of the images that JSON lines name.")
     license: str = Field(default="unknown", description="Of a folder in the published layout, which does not tell.")

@@ -1,0 +1,92 @@
+"""What a folder of episodes holds: counts of everything in it, every frame decoded, and what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bagel_world.episodes.damage import Damage
+from bagel_world.episodes.shards import read_episodes, shard_paths
+from bagel_world.errors import RecordingError
+from bagel_world.types import Episode
+
+_KEPT = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class EpisodeCheck:
+    """The findings of a walk through a folder.
+
+    Attributes:
+        shards: finished shards, damaged or not.
+        episodes: whole episodes.
+        splits: whole episodes by split.
+        lengths: whole episodes by their number of frames.
+        sizes: frames by (width, height).
+        actions: actions by their words.
+        damaged: episodes that cannot be read; a shard that cannot be opened counts as one.
+        twice: episodes whose id another one had before.
+        findings: what is wrong, the first few.
+    """
+
+    shards: int = 0
+    episodes: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
+    damaged: int = 0
+    twice: int = 0
+    findings: list[str] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+
+    @property
+    def fine(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.damaged or self.twice)
+
+    @property
+    def frames(self) -> int:
+        """Frames of all whole episodes."""
+        return sum(self.sizes.values())
+
+    def add(self, episode: Episode) -> None:
+        """Count a whole episode."""
+        self.episodes += 1
+        count, height, width, _ = episode.frames.shape
+        self.splits[str(episode.metadata.get("split") or "unknown")] += 1
+        self.lengths[count] += 1
+        self.sizes[width, height] += count
+        self.actions.update(action.text for action in episode.actions)
+        name = str(episode.metadata.get("episode_id"))
+        if name in self._names:
+            self.twice += 1
+            self.find(f"Episode {name!r} comes more than once. Give every episode its own episode_id.")
+        self._names.add(name)
+
+    def find(self, finding: str) -> None:
+        """Keep what is wrong."""
+        if len(self.findings) < _KEPT:
+            self.findings.append(finding)
+
+
+def check_episodes(folder: str | Path, *, split: str | None = None) -> EpisodeCheck:
+    """Read all episodes of a folder and decode every frame.
+
+    Args:
+        folder: where the shards lie.
+        split: only episodes of this split; None for all.
+
+    Raises:
+        RecordingError: there are no shards, or nothing of this split.
+    """
+    check, damage = EpisodeCheck(shards=len(shard_paths(folder))), Damage(None)
+    for episode in read_episodes(folder, split=split, damage=damage):
+        check.add(episode)
+    if not (check.episodes or damage.total):
+        which = "" if split is None else f" of the split {split!r}"
+        raise RecordingError(f"Expected episodes{which} in {folder}, found none. Record some first.")
+    check.damaged = damage.total
+    check.findings = [*damage.messages, *check.findings][:_KEPT]
+    return check
