@@ -17,11 +17,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from bagel_world.model.config import WorldDefaults
 from bagel_world.training.config import TrainingConfig
+from bagel_world.world.config import ContextConfig, SamplingConfig
 
 _HEAD = (
     "Every setting of a recipe with its default. In the file a section stands indented below its name; --set changes single "
-    "settings, as in --set mot.optimizer.rate=0.001. Names with [] belong to each entry of a list."
+    "settings, as in --set mot.optimizer.rate=0.001. Names with [] belong to each entry of a list, those with NAME to any name."
 )
 _MOST = 100  # characters of a default
 
@@ -62,7 +64,7 @@ def print_settings(wanted: bool) -> None:
         return
     console = Console()
     console.print(Text(_HEAD))
-    for section in sections_of(TrainingConfig):
+    for section in recipe_sections():
         console.print()
         name = Text(f"{section.name}: " if section.name else "", "bold")
         console.print(name + Text(section.description, "italic"))
@@ -79,6 +81,14 @@ def _indented(columns: int, *texts: Text) -> Padding:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _MOST else f"{text[: _MOST - 4]} ..."
+
+
+def recipe_sections() -> Iterator[Section]:
+    """Every section of a recipe, with what stands in the plain dictionaries below `world`."""
+    yield from sections_of(TrainingConfig)
+    yield from sections_of(WorldDefaults, "world")
+    yield from sections_of(ContextConfig, "world.context")
+    yield from sections_of(SamplingConfig, "world.sampling.NAME")
 
 
 def sections_of(kind: type[BaseModel], name: str = "") -> Iterator[Section]:

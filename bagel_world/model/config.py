@@ -29,9 +29,9 @@ class Published(BaseModel):
 
 
 class Own(BaseModel):
-    """A setting of ours: frozen, unknown keys refused."""
+    """A setting of ours: frozen, unknown keys refused; what stands below a field describes it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class TextConfig(Published):

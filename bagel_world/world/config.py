@@ -17,7 +17,7 @@ See = Literal["latents", "vit", "both"]
 
 
 class _Setting(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class GuidanceConfig(_Setting):

@@ -7,11 +7,10 @@ import yaml
 from pydantic import BaseModel
 
 from bagel_world.cli import main
-from bagel_world.cli.recipe_settings import sections_of
-from bagel_world.training.config import TrainingConfig
+from bagel_world.cli.recipe_settings import recipe_sections, sections_of
 from bagel_world.training.data.segments import SegmentConfig
 
-SECTIONS = list(sections_of(TrainingConfig))
+SECTIONS = list(recipe_sections())
 
 
 def test_every_setting_and_every_section_says_what_it_is() -> None:
@@ -33,6 +32,8 @@ def test_settings_have_the_names_and_defaults_that_a_recipe_takes() -> None:
     assert found["mot.lora.rank"] is None
     assert found["decoder.optimizer.rate"] == "0.00012"
     assert yaml.safe_load(found["mot.optimizer.eps"] or "") == 1e-10
+    assert found["world.context.max_frames"] == "16"
+    assert found["world.sampling.NAME.guidance.text_scale"] == "1.0"
     assert "mot" not in found
 
 
