@@ -47,6 +47,7 @@ class DecoderConfig(VaeTrainerConfig, PictureLossConfig):
     context: int = Field(default=4, gt=0, description="Recorded frames before each.")
     ahead: int = Field(default=2, gt=0, description="Frames imagined one after the other in each.")
     texture_weight: float = Field(default=2.0, ge=0, description="Weight of the difference of local contrast, where imagined.")
+    texture_window: int = Field(default=8, ge=2, description="Side of the windows, in pixels, whose contrast is compared.")
     encoded_share: float = Field(default=0.25, ge=0, lt=1, description="Share of pictures that come from the encoder instead.")
     encoded_texture_weight: float = Field(default=0.2, ge=0, description="What texture_weight is for these.")
 
