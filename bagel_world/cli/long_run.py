@@ -18,7 +18,7 @@ from bagel_world.cli.measuring import (
     finish,
     progress_bar,
 )
-from bagel_world.evaluation.figures import save_figure
+from bagel_world.evaluation.figures import check_figures, save_figure
 from bagel_world.evaluation.long_run import LongRunConfig, measure_long_run
 from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.subject import Subject
@@ -49,6 +49,7 @@ def long_run(
 
     Example: bagel-world eval long --checkpoint nano --steps 500 --sinks 1
     """
+    check_figures()
     given = {"sinks": sinks, "max_frames": max_frames, "keep_frames": keep_frames, "reuse_latents": reuse_latents}
     policy: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     subject = Subject.load(checkpoint, device=device, sampling=sampling, context=policy)

@@ -21,7 +21,7 @@ from bagel_world.cli.measuring import (
 )
 from bagel_world.episodes import EpisodeFolder
 from bagel_world.evaluation.features import load_feature_distance
-from bagel_world.evaluation.figures import save_figure
+from bagel_world.evaluation.figures import check_figures, save_figure
 from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.solvers import SolversConfig, measure_solvers
 from bagel_world.evaluation.subject import Subject
@@ -47,6 +47,7 @@ def solvers(
 
     Example: bagel-world eval solvers --checkpoint nano --data data/house/test --n 512
     """
+    check_figures()
     episodes = EpisodeFolder(data)
     perceive = load_feature_distance()
     subject = Subject.load(checkpoint, device=device, sampling="exact")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,12 @@ def test_bench_writes_its_figures_and_says_when_they_are_not_to_be_quoted(
         "ms_restore",
     }
     assert "--quick" in shlex.split(report["command"])
+
+
+@pytest.mark.parametrize("command", ["solvers", "long"])
+def test_commands_that_end_in_a_figure_ask_for_matplotlib_first(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as where it is not installed
+    assert run("eval", command)
+    assert "matplotlib" in capsys.readouterr().err
