@@ -14,7 +14,8 @@ from bagel_world.cli.claim import claim
 from bagel_world.cli.train import follow_on, progress_bar
 from bagel_world.evaluation.figures import Curve, Panel, check_figures, save_figure
 from bagel_world.files import replace_text
-from bagel_world.training.ablation import LOSSES, AblationPlan, AblationRun, read_ablations, run_ablations, table_of
+from bagel_world.training.ablation import LOSSES, AblationPlan, AblationRun, read_ablations, recipes_of, run_ablations, table_of
+from bagel_world.world.config import check_defaults
 
 
 def ablate(
@@ -31,6 +32,8 @@ def ablate(
     """
     ablations = read_ablations(plan)
     check_figures()
+    for recipe in recipes_of(ablations).values():
+        check_defaults(recipe.model_shape().world)
     claim(context, ablations.run)
     console = Console(stderr=True)
     with progress_bar(console) as bar:

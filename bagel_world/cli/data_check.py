@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bagel_world.episodes.episode_check import EpisodeCheck, check_episodes
+from bagel_world.episodes.folder_check import FolderCheck
 from bagel_world.episodes.sample_check import SampleCheck, check_samples
 from bagel_world.episodes.sample_shards import sample_shard_paths
 from bagel_world.episodes.shards import shard_paths
@@ -40,7 +41,7 @@ def check(
         _tell(_sample_table(folder, samples), samples)
 
 
-def _tell(table: Table, found: SampleCheck | EpisodeCheck) -> None:
+def _tell(table: Table, found: FolderCheck) -> None:
     """Print what there is and what is wrong; exits with 1 where something is."""
     console = Console()
     console.print(table)

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bagel_world.episodes.damage import Damage
+from bagel_world.episodes.folder_check import MOST_FINDINGS, FolderCheck
 from bagel_world.episodes.shards import read_episodes, shard_paths
 from bagel_world.errors import RecordingError
 from bagel_world.types import Episode
 
-_KEPT = 20
-
 
 @dataclass(slots=True, kw_only=True)
-class EpisodeCheck:
-    """The findings of a walk through a folder.
+class EpisodeCheck(FolderCheck):
+    """What a folder of episodes holds. A shard that cannot be opened counts as one damaged episode.
 
     Attributes:
         shards: finished shards, damaged or not.
@@ -25,9 +24,6 @@ class EpisodeCheck:
         lengths: whole episodes by their number of frames.
         sizes: frames by (width, height).
         actions: actions by their words.
-        damaged: episodes that cannot be read; a shard that cannot be opened counts as one.
-        twice: episodes whose id another one had before.
-        findings: what is wrong, the first few.
     """
 
     shards: int = 0
@@ -36,15 +32,6 @@ class EpisodeCheck:
     lengths: Counter[int] = field(default_factory=Counter)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
-    damaged: int = 0
-    twice: int = 0
-    findings: list[str] = field(default_factory=list)
-    _names: set[str] = field(default_factory=set)
-
-    @property
-    def fine(self) -> bool:
-        """Whether nothing is wrong."""
-        return not (self.damaged or self.twice)
 
     @property
     def frames(self) -> int:
@@ -60,15 +47,7 @@ class EpisodeCheck:
         self.sizes[width, height] += count
         self.actions.update(action.text for action in episode.actions)
         name = str(episode.metadata.get("episode_id"))
-        if name in self._names:
-            self.twice += 1
-            self.find(f"Episode {name!r} comes more than once. Give every episode its own episode_id.")
-        self._names.add(name)
-
-    def find(self, finding: str) -> None:
-        """Keep what is wrong."""
-        if len(self.findings) < _KEPT:
-            self.findings.append(finding)
+        self.name(name, f"Episode {name!r} comes more than once. Give every episode its own episode_id.")
 
 
 def check_episodes(folder: str | Path, *, split: str | None = None) -> EpisodeCheck:
@@ -88,5 +67,5 @@ def check_episodes(folder: str | Path, *, split: str | None = None) -> EpisodeCh
         which = "" if split is None else f" of the split {split!r}"
         raise RecordingError(f"Expected episodes{which} in {folder}, found none. Record some first.")
     check.damaged = damage.total
-    check.findings = [*damage.messages, *check.findings][:_KEPT]
+    check.findings = [*damage.messages, *check.findings][:MOST_FINDINGS]
     return check

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bagel_world.episodes.folder_check import FolderCheck
 from bagel_world.episodes.samples import ImagePart, Sample
 from bagel_world.errors import BagelWorldError, RecordingError
 
-_KEPT = 20
-
 
 @dataclass(slots=True, kw_only=True)
-class SampleCheck:
-    """The findings of a walk through a folder.
+class SampleCheck(FolderCheck):
+    """What a folder of samples holds. Damaged are those that cannot be read, or with an image that cannot be decoded.
 
     Attributes:
         samples: valid samples.
@@ -25,9 +24,6 @@ class SampleCheck:
         sizes: images by (width, height).
         longest_text: characters of the longest text.
         image_bytes: bytes of all images as stored.
-        damaged: samples that cannot be read, or with an image that cannot be decoded.
-        twice: samples whose name another sample of the same source had before.
-        findings: what is wrong, the first few.
     """
 
     samples: int = 0
@@ -38,15 +34,6 @@ class SampleCheck:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     longest_text: int = 0
     image_bytes: int = 0
-    damaged: int = 0
-    twice: int = 0
-    findings: list[str] = field(default_factory=list)
-    _names: set[tuple[str, str]] = field(default_factory=set)
-
-    @property
-    def fine(self) -> bool:
-        """Whether nothing is wrong."""
-        return not (self.damaged or self.twice or self.findings)
 
     def add(self, sample: Sample) -> None:
         """Count a valid sample."""
@@ -61,16 +48,8 @@ class SampleCheck:
             self.parts[f"image ({' + '.join(uses_of(image))})"] += 1
             self.sizes[image.size] += 1
             self.image_bytes += len(image.image)
-        name = sample.source, sample.sample_id
-        if name in self._names:
-            self.twice += 1
-            self.find(f"Sample {sample.sample_id!r} of {sample.source!r} comes more than once. Give every sample its own name.")
-        self._names.add(name)
-
-    def find(self, finding: str) -> None:
-        """Keep what is wrong."""
-        if len(self.findings) < _KEPT:
-            self.findings.append(finding)
+        twice = f"Sample {sample.sample_id!r} of {sample.source!r} comes more than once. Give every sample its own name."
+        self.name((sample.source, sample.sample_id), twice)
 
 
 def uses_of(image: ImagePart) -> tuple[str, ...]:

@@ -29,9 +29,9 @@ class Published(BaseModel):
 
 
 class Own(BaseModel):
-    """A setting of ours: frozen, unknown keys refused; what stands below a field describes it."""
+    """A setting of ours: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TextConfig(Published):
@@ -140,12 +140,11 @@ class Transforms(Own):
 class Capabilities(Own):
     """What a checkpoint was taught. An untaught ability is refused in words instead of answered with noise."""
 
-    imagine: bool = True
-    """It can paint the next frame."""
-    write: bool = True
-    """It can answer questions and write thoughts."""
-    vit: bool = True
-    """Its ViT was trained: frames can be compared by ViT features, and contexts can show it frames."""
+    imagine: bool = Field(default=True, description="It can paint the next frame.")
+    write: bool = Field(default=True, description="It can answer questions and write thoughts.")
+    vit: bool = Field(
+        default=True, description="Its ViT was trained: frames can be compared by ViT features, and contexts can show it frames."
+    )
 
 
 class WorldDefaults(Own):
@@ -166,16 +165,21 @@ class WorldDefaults(Own):
 
     transforms: Transforms = Transforms()
     capabilities: Capabilities = Capabilities()
-    tasks: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(TASK_WORDS))
-    """Discrete actions by task; the id of an action is its place, the first task is the default one."""
-    frame_size: tuple[int, int] = (512, 512)
-    """(height, width) of the frames it was taught."""
-    prompts: dict[str, str] = Field(default_factory=dict)
-    """Texts that override the thinking prompts of the package, by name."""
-    sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Sampling presets by name; "default" is what counts where none is asked for, over the settings of the package."""
-    context: dict[str, Any] = Field(default_factory=dict)
-    """Default context settings, over those of the package."""
+    tasks: dict[str, tuple[str, ...]] = Field(
+        default_factory=lambda: dict(TASK_WORDS),
+        description="Discrete actions by task; the id of an action is its place, the first task is the default one.",
+    )
+    frame_size: tuple[int, int] = Field(default=(512, 512), description="(height, width) of the frames it was taught.")
+    prompts: dict[str, str] = Field(
+        default_factory=dict, description="Texts that override the thinking prompts of the package, by name."
+    )
+    sampling: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description=(
+            'Sampling presets by name; "default" is what counts where none is asked for, over the settings of the package.'
+        ),
+    )
+    context: dict[str, Any] = Field(default_factory=dict, description="Default context settings, over those of the package.")
 
     @model_validator(mode="before")
     @classmethod
@@ -213,7 +217,9 @@ class WorldDefaults(Own):
         """
         values = self.model_dump()
         for layer in layers:
-            values = merged(values, layer) | {name: layer[name] for name in ("tasks",) if name in layer}
+            if "tasks" in layer:
+                del values["tasks"]
+            values = merged(values, layer)
         return WorldDefaults.model_validate(values)
 
 

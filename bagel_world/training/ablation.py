@@ -114,7 +114,7 @@ def table_of(runs: Sequence[AblationRun]) -> str:
 
 def _run(name: str, changes: tuple[str, ...], config: TrainingConfig, progress: Progress | None) -> AblationRun:
     marker, finished = config.run / RECIPE, config.run / FIGURES
-    if marker.is_file() and _changes(_stored_recipe(marker)) != _changes(config):
+    if marker.is_file() and _stored_recipe(marker) != config:
         raise TrainingError(f"{config.run} holds a run of another recipe. Remove it, or name another folder as run.")
     stages = Stages(config, resume=True)
     if not finished.is_file():
@@ -127,13 +127,8 @@ def _run(name: str, changes: tuple[str, ...], config: TrainingConfig, progress: 
     return AblationRun(name=name, changes=changes, figures=_json(finished), curve=curve)
 
 
-def _changes(config: TrainingConfig) -> dict[str, Any]:
-    """What a recipe says otherwise than the defaults: a setting that is new since it was trained makes it no other one."""
-    return config.model_dump(mode="json", exclude_defaults=True)
-
-
 def _stored_recipe(path: Path) -> TrainingConfig:
-    """The recipe that a run folder keeps, all of its settings written out.
+    """The recipe that a run folder keeps, all of its settings written out; one that is new since then has its default.
 
     Raises:
         TrainingError: it is damaged, or of a version that knew other settings.

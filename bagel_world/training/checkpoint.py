@@ -38,7 +38,8 @@ def save_run(
     optimizer: Optimizer,
     facts: dict[str, Any] | None = None,
     ranks: Ranks | None = None,
-    keep: int = 2,
+    *,
+    keep: int,
 ) -> Path:
     """Write what a training goes on from: weights, their averages, the optimizer; see `save_state`."""
     tensors: dict[str, Tensor] = {f"weights/{name}": parameter.detach() for name, parameter in named.items()}

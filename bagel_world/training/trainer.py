@@ -294,7 +294,7 @@ class Trainer:
         if self.lora is not None:
             facts["base"] = self.lora.base
         keep = self.config.keep_states
-        path = save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks, keep)
+        path = save_run(self.run, self.step, self._named, self.ema, self._optimizer, facts, self.ranks, keep=keep)
         self._saved = self.step
         return path
 

@@ -17,22 +17,22 @@ See = Literal["latents", "vit", "both"]
 
 
 class _Setting(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GuidanceConfig(_Setting):
     """Classifier-free guidance on text and image; off by default."""
 
-    text_scale: float = Field(1.0, ge=0)
-    """Strength of the last text; 1 switches guidance off, that of images too."""
-    image_scale: float = Field(1.0, ge=0)
-    """Strength of the images; 1 switches it off."""
-    interval: tuple[float, float] = (0.0, 1.0)
-    """Guidance acts where interval[0] < t <= interval[1]; elsewhere its forward is not paid either."""
-    renorm: Literal["global", "channel", "text_channel"] = "global"
-    """Which norms are compared when a guided velocity is scaled back."""
-    renorm_min: float = Field(0.0, ge=0, le=1)
-    """Least factor of that; 1 switches it off."""
+    text_scale: float = Field(1.0, ge=0, description="Strength of the last text; 1 switches guidance off, that of images too.")
+    image_scale: float = Field(1.0, ge=0, description="Strength of the images; 1 switches it off.")
+    interval: tuple[float, float] = Field(
+        default=(0.0, 1.0),
+        description="Guidance acts where interval[0] < t <= interval[1]; elsewhere its forward is not paid either.",
+    )
+    renorm: Literal["global", "channel", "text_channel"] = Field(
+        default="global", description="Which norms are compared when a guided velocity is scaled back."
+    )
+    renorm_min: float = Field(0.0, ge=0, le=1, description="Least factor of that; 1 switches it off.")
 
     @model_validator(mode="after")
     def _interval_has_room(self) -> Self:
@@ -50,12 +50,11 @@ class GuidanceConfig(_Setting):
 class SamplingConfig(_Setting):
     """How one frame is painted."""
 
-    evaluations: int = Field(49, ge=1, le=1000)
-    """Model calls per frame. The published `num_timesteps` N gives N - 1."""
-    shift: float = Field(3.0, gt=0)
-    """Timestep shift; above 1 more steps are spent near the noise."""
-    solver: Literal["euler", "ab2", "ab3"] = "euler"
-    """Euler, or Adams-Bashforth of order 2 or 3 (same cost per step, smaller error)."""
+    evaluations: int = Field(49, ge=1, le=1000, description="Model calls per frame. The published `num_timesteps` N gives N - 1.")
+    shift: float = Field(3.0, gt=0, description="Timestep shift; above 1 more steps are spent near the noise.")
+    solver: Literal["euler", "ab2", "ab3"] = Field(
+        default="euler", description="Euler, or Adams-Bashforth of order 2 or 3 (same cost per step, smaller error)."
+    )
     guidance: GuidanceConfig = Field(default_factory=lambda: GuidanceConfig.model_validate({}))
 
     @property
@@ -67,27 +66,31 @@ class SamplingConfig(_Setting):
 class WritingConfig(_Setting):
     """How text is generated."""
 
-    max_tokens: int = Field(256, ge=1)
-    """Longest answer or thought, in tokens."""
-    temperature: float = Field(0.0, ge=0)
-    """0 takes the likeliest token; above, tokens are drawn from softmax(logits / temperature)."""
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Words that end an answer where they first appear in it; they are left out."""
+    max_tokens: int = Field(256, ge=1, description="Longest answer or thought, in tokens.")
+    temperature: float = Field(
+        0.0, ge=0, description="0 takes the likeliest token; above, tokens are drawn from softmax(logits / temperature)."
+    )
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="Words that end an answer where they first appear in it; they are left out."
+    )
 
 
 class ContextConfig(_Setting):
     """What a context shows the model, and how much of the past it keeps."""
 
-    see: See = "both"
-    """How frames are fed. Dynamics need latents, answers need the ViT."""
-    max_frames: int = Field(16, ge=1)
-    """Frames in a context. When one more comes, old ones leave, down to `keep_frames`."""
-    keep_frames: int = Field(8, ge=1)
-    """Frames that stay when frames leave, the new one included."""
-    sinks: int = Field(0, ge=0)
-    """First frames that never leave; they count among `keep_frames`."""
-    reuse_latents: bool = False
-    """Go on from the latents an imagined frame was decoded from. Where off it is encoded again, as the published program does."""
+    see: See = Field(default="both", description="How frames are fed. Dynamics need latents, answers need the ViT.")
+    max_frames: int = Field(
+        16, ge=1, description="Frames in a context. When one more comes, old ones leave, down to `keep_frames`."
+    )
+    keep_frames: int = Field(8, ge=1, description="Frames that stay when frames leave, the new one included.")
+    sinks: int = Field(0, ge=0, description="First frames that never leave; they count among `keep_frames`.")
+    reuse_latents: bool = Field(
+        default=False,
+        description=(
+            "Go on from the latents an imagined frame was decoded from. Where off it is encoded again, as the "
+            "published program does."
+        ),
+    )
 
     @model_validator(mode="after")
     def _room(self) -> Self:

@@ -83,6 +83,17 @@ def test_a_figure_that_cannot_be_drawn_is_heard_of_before_the_first_run(
     assert not (plan.parent / "runs").exists()
 
 
+def test_a_world_that_could_not_be_used_is_heard_of_before_the_first_run(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    values = yaml.safe_load(plan.read_text(encoding="utf-8"))
+    plan.write_text(yaml.safe_dump({**values, "runs": {"typo": ["world.context={max_frame: 6}"]}}), encoding="utf-8")
+    with pytest.raises(SystemExit) as left:
+        main(["ablate", str(plan)])
+    assert left.value.code == 2
+    assert "'max_frames'" in capsys.readouterr().err
+    assert not (plan.parent / "runs").exists()
+
+
 def test_runs_too_short_to_be_measured_on_the_way_have_a_table_and_no_figure(
     plan: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
