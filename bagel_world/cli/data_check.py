@@ -29,7 +29,7 @@ def check(
     split: Annotated[str | None, typer.Option(help="Only samples or episodes of this split.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the images that JSON lines name.")] = None,
 ) -> None:
-    """Read every sample or episode, decode every image, and count; exits with 1 where something is damaged.
+    """Read every sample or episode, decode every image, and count; exits with 1 where something is damaged or lost.
 
     Example: bagel-world data check data/walks
     """
@@ -47,12 +47,13 @@ def _tell(table: Table, found: FolderCheck) -> None:
     console.print(table)
     for finding in found.findings:
         console.print(finding, style="red", markup=False, highlight=False, soft_wrap=True)
-    problems = found.damaged + found.twice
-    if not found.fine:
+    if found.fine:
+        console.print("Nothing is wrong.")
+        return
+    if problems := found.damaged + found.twice:
         hidden = max(0, problems - len(found.findings))
         console.print(f"{found.damaged} damaged, {found.twice} twice" + (f"; {hidden} more like these" if hidden else ""))
-        raise typer.Exit(FOUND_DAMAGE)
-    console.print("Nothing is wrong.")
+    raise typer.Exit(FOUND_DAMAGE)
 
 
 def _sample_table(folder: Path, found: SampleCheck) -> Table:

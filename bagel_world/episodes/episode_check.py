@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.folder_check import MOST_FINDINGS, FolderCheck
+from bagel_world.episodes.manifest import read_manifest
 from bagel_world.episodes.shards import read_episodes, shard_paths
 from bagel_world.errors import RecordingError
 from bagel_world.types import Episode
@@ -51,14 +52,14 @@ class EpisodeCheck(FolderCheck):
 
 
 def check_episodes(folder: str | Path, *, split: str | None = None) -> EpisodeCheck:
-    """Read all episodes of a folder and decode every frame.
+    """Read all episodes of a folder, decode every frame, and compare their number with what the manifest says.
 
     Args:
         folder: where the shards lie.
         split: only episodes of this split; None for all.
 
     Raises:
-        RecordingError: there are no shards, or nothing of this split.
+        RecordingError: there are no shards, nothing of this split, or the manifest cannot be read.
     """
     check, damage = EpisodeCheck(shards=len(shard_paths(folder))), Damage(None)
     for episode in read_episodes(folder, split=split, damage=damage):
@@ -68,4 +69,16 @@ def check_episodes(folder: str | Path, *, split: str | None = None) -> EpisodeCh
         raise RecordingError(f"Expected episodes{which} in {folder}, found none. Record some first.")
     check.damaged = damage.total
     check.findings = [*damage.messages, *check.findings][:MOST_FINDINGS]
+    if split is None and not damage.total:  # a damaged shard is found already, and hides how many it held
+        _find_lost(check, folder)
     return check
+
+
+def _find_lost(check: EpisodeCheck, folder: str | Path) -> None:
+    """Find episodes that were on disk when the manifest was written. More than those is a recording under way."""
+    manifest = read_manifest(folder)
+    if manifest is not None and check.episodes < manifest.finished_episodes:
+        check.find(
+            f"{folder} holds {check.episodes} episodes, but its manifest says that {manifest.finished_episodes} were finished: "
+            "a shard was deleted or not copied. Copy it again, or record again with the same command to replace it."
+        )

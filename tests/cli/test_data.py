@@ -9,6 +9,7 @@ from PIL import Image
 
 from bagel_world.cli import main
 from bagel_world.episodes import ShardWriter, shard_path, write_shard
+from bagel_world.episodes.manifest import Manifest, write_manifest
 from bagel_world.episodes.sample_shards import sample_shard_paths
 from bagel_world.episodes.sample_writer import SampleWriter
 from bagel_world.episodes.schema import encode_png
@@ -92,6 +93,35 @@ def test_check_lists_damaged_shards_and_pictures_of_episodes(episodes: Path, cap
     assert "episodes-00002.parquet is damaged or was cut off (row 1" in told
     assert "2 damaged, 0 twice" in told
     assert ["episodes", "3"] in cells(told)
+
+
+def test_check_finds_shards_that_were_deleted(episodes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = Manifest(
+        simulator="a simulator",
+        split="train",
+        seed=0,
+        episodes=6,
+        steps=3,
+        episodes_per_house=1,
+        episodes_per_shard=2,
+        frame_size=(16, 24),
+        action_words=("Move forward", "Open the door"),
+        licenses=(),
+        command="bagel-world record out",
+        packages={},
+        finished_episodes=6,
+    )
+    write_manifest(episodes, manifest)
+    assert run("data", "check", episodes) == 0
+    write_manifest(episodes, manifest.model_copy(update={"finished_episodes": 4}))  # a recording that was cut short after a shard
+    assert run("data", "check", episodes) == 0
+    write_manifest(episodes, manifest)
+    shard_path(episodes, 1).unlink()
+    capsys.readouterr()
+    assert run("data", "check", episodes) == 1
+    told = capsys.readouterr().out
+    assert "holds 4 episodes, but its manifest says that 6 were finished" in told
+    assert "damaged," not in told
 
 
 def test_check_tells_how_many_more_are_damaged_and_which_come_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
