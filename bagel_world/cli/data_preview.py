@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bagel_world.episodes.sample_check import decode_images
 from bagel_world.episodes.sample_folder import SampleFolder
 from bagel_world.episodes.samples import Sample
 from bagel_world.errors import ConfigError, RecordingError
@@ -65,14 +66,14 @@ def preview(
     else:
         with console.status("making the tokenizer"):
             previewer, trained = _of_recipe(config), f"as {recipe} trains on them"
-    drawn = [_sample_at(folders, place) for place in places]
-    picture = previewer.draw(drawn, title=f"{len(places)} of {total} samples in {names}, {trained}")
+    drawn = _whole_samples(folders, places, console)
+    picture = previewer.draw(drawn, title=f"{len(drawn)} of {total} samples in {names}, {trained}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         picture.save(out, format="PNG")
     except OSError as error:
         raise RecordingError(f"Could not write {out}: {error}. Choose another place with --out.") from error
-    console.print(f"{out}: {len(places)} of {total} samples", highlight=False)
+    console.print(f"{out}: {len(drawn)} of {total} samples", highlight=False)
 
 
 def _read(recipe: Path | None, change: list[str] | None, checkpoint: str | None) -> TrainingConfig | None:
@@ -102,6 +103,28 @@ def _open(
     return [
         open_samples(each.folder, split=split or each.split, images=each.images, license=each.license) for each in config.samples
     ]
+
+
+def _whole_samples(folders: Sequence[SampleFolder | PublishedFolder], places: Sequence[int], console: Console) -> list[Sample]:
+    """The samples at these places; damaged ones are told and left out.
+
+    Raises:
+        RecordingError: all are damaged.
+    """
+    whole, damaged = [], []
+    for place in places:
+        try:
+            sample = _sample_at(folders, place)
+            decode_images(sample)
+        except RecordingError as error:
+            damaged.append(error)
+        else:
+            whole.append(sample)
+    if not whole:
+        raise damaged[0]
+    for error in damaged:
+        console.print(f"left out: {error}", style="yellow", markup=False, highlight=False)
+    return whole
 
 
 def _sample_at(folders: Sequence[SampleFolder | PublishedFolder], place: int) -> Sample:

@@ -14,11 +14,12 @@ from rich.progress import track
 from bagel_world.cli.claim import claim
 from bagel_world.cli.command_line import command_line
 from bagel_world.episodes.cuts import draw_cuts, find_cuts
+from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.manifest import license_of, package_versions, read_manifest
 from bagel_world.episodes.sample_writer import SampleWriter
 from bagel_world.episodes.samples import sample_from_episode
 from bagel_world.episodes.shards import EpisodeFolder
-from bagel_world.errors import ConfigError
+from bagel_world.errors import ConfigError, RecordingError
 
 _PACKAGES = ("bagel-world", "numpy", "pyarrow")
 
@@ -37,6 +38,7 @@ def from_episodes(
     goal: Annotated[str | None, typer.Option(help="Said before the first frame of every sample.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds between two frames; gives every frame its time.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides which windows are taken, and their order.")] = 0,
+    skip_damaged: Annotated[int, typer.Option(min=0, help="Damaged episodes that are left out; one more ends it.")] = 0,
 ) -> None:
     """Cut recorded episodes into samples: a frame, an action word, the frame it led to, and so on; thoughts come along.
 
@@ -51,11 +53,19 @@ def from_episodes(
     cuts = draw_cuts(found, n, np.random.default_rng(seed))
     stores = [EpisodeFolder(each) for each in episodes]
     origins = [_origin(each) for each in episodes]
+    damage, used, written = Damage(skip_damaged, kind="episode"), 0, 0
     with SampleWriter(out, command=command_line(context), packages=package_versions(_PACKAGES)) as writer:
         shown = track(cuts, description="cutting", console=console)
         for (folder, row), together in groupby(shown, key=lambda cut: (cut.folder, cut.row)):
-            episode, (simulator, license_) = stores[folder][row], origins[folder]
+            try:
+                episode = stores[folder][row]
+            except RecordingError as error:
+                damage.note(str(episodes[folder]), row, error)
+                continue
+            simulator, license_ = origins[folder]
+            used += 1
             for cut in together:
+                written += 1
                 writer.add(
                     sample_from_episode(
                         episode,
@@ -69,7 +79,9 @@ def from_episodes(
                         seconds_per_step=seconds,
                     )
                 )
-    console.print(f"{len(cuts)} samples of {frames} frames from {len({cut[:2] for cut in cuts})} episodes in {out}")
+    console.print(f"{written} samples of {frames} frames from {used} episodes in {out}")
+    if damage.total:
+        console.print(f"{damage.total} damaged episodes were left out.", style="yellow")
     if short:
         console.print(f"{short} episodes have fewer than {frames} frames and gave none.", style="yellow")
     if n is not None and len(cuts) < n:

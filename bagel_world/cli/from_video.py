@@ -16,7 +16,7 @@ from rich.table import Table
 from bagel_world.cli.claim import claim
 from bagel_world.cli.command_line import command_line
 from bagel_world.cli.working_folder import import_from_here
-from bagel_world.errors import ConfigError, RecordingError
+from bagel_world.errors import CapabilityError, ConfigError, RecordingError
 from bagel_world.types import Frame
 from bagel_world.video.captions import (
     MAX_ANSWER_TOKENS,
@@ -34,6 +34,11 @@ from bagel_world.video.sheet import save_sheet
 from bagel_world.video.sources import find_sources
 
 _SHOWN_PROBLEMS = 12
+
+_NOBODY = (
+    "--captions ask needs a checkpoint that was taught to say what changed, got {got}. "
+    "Name one, such as --checkpoint ByteDance-Seed/BAGEL-7B-MoT."
+)
 
 CLIPS, FRAMES, TEXTS, RUN = "Clips", "Frames", "Texts", "Run"
 
@@ -74,7 +79,10 @@ def from_video(
         typer.Option(help="Look for cuts and cross-fades; by default unless words come from a sidecar.", rich_help_panel=CLIPS),
     ] = None,
     cut_threshold: Annotated[float, typer.Option(min=0.01, max=1, help="Higher finds fewer.", rich_help_panel=CLIPS)] = 0.3,
-    borders: Annotated[bool, typer.Option(help="Crop black borders.", rich_help_panel=CLIPS)] = True,
+    borders: Annotated[
+        bool | None,
+        typer.Option(help="Crop black borders; by default unless words come from a sidecar.", rich_help_panel=CLIPS),
+    ] = None,
     keep_frozen: Annotated[
         bool | None,
         typer.Option(
@@ -83,8 +91,9 @@ def from_video(
     ] = None,
     keep_blurred: Annotated[bool, typer.Option("--keep-blurred", help="Keep blurred stretches.", rich_help_panel=CLIPS)] = False,
     keep_duplicates: Annotated[
-        bool, typer.Option("--keep-duplicates", help="Keep clips that repeat others.", rich_help_panel=CLIPS)
-    ] = False,
+        bool | None,
+        typer.Option(help="Keep clips that look like others; by default where words come from a sidecar.", rich_help_panel=CLIPS),
+    ] = None,
     license: Annotated[str, typer.Option(help="Terms of use: SPDX identifier or words.", rich_help_panel=RUN)] = "unknown",
     source: Annotated[str, typer.Option(help="Name of this collection in a mixture of data.", rich_help_panel=RUN)] = "video",
     split: Annotated[str, typer.Option(help="train, validation, test, ...", rich_help_panel=RUN)] = "train",
@@ -99,14 +108,15 @@ def from_video(
     Example: bagel-world data from-video films/ data/films --captions sidecar --size 128x128 --license CC-BY-4.0
     """
     found = find_sources(paths)
-    # Whoever recorded actions recorded no cuts, large steps look like some, and waiting is an action.
+    # Whoever recorded actions recorded no cuts, but steps that look like some; a dark scene has no borders; waiting is an action;
+    # and before a camera that stands still, clips of other actions look alike.
     acted = captions == "sidecar"
     config = _config(
         clips={
             "fps": fps,
             "cuts": not acted if cuts is None else cuts,
             "cut_threshold": cut_threshold,
-            "borders": borders,
+            "borders": not acted if borders is None else borders,
             "min_seconds": min_seconds,
             "max_seconds": max_seconds,
             "min_side": min_side,
@@ -120,7 +130,7 @@ def from_video(
             "size": _size(size),
             "seed": seed,
         },
-        duplicates={"remove": not keep_duplicates},
+        duplicates={"remove": not (acted if keep_duplicates is None else keep_duplicates)},
         captions=f"ask {checkpoint}" if captions == "ask" else captions,
         license=license,
         source=source,
@@ -168,11 +178,11 @@ def _captioner(captions: str, checkpoint: str | None, device: str, seed: int) ->
         return TemplateCaptioner((words,) if words else TEMPLATES, seed=seed)
     if captions == "ask":
         if checkpoint is None:
-            raise ConfigError(
-                "--captions ask needs a checkpoint that was taught to say what changed, got none. "
-                "Name one, such as --checkpoint ByteDance-Seed/BAGEL-7B-MoT."
-            )
-        return _asking(checkpoint, device)
+            raise ConfigError(_NOBODY.format(got="none"))
+        try:
+            return _asking(checkpoint, device)
+        except CapabilityError as error:
+            raise ConfigError(_NOBODY.format(got=f"{checkpoint}, which cannot write")) from error
     if words:
         import_from_here()
         return FunctionCaptioner.named(captions)

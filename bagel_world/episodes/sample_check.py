@@ -75,11 +75,13 @@ def check_samples(samples: Sequence[Sample]) -> SampleCheck:
     """Read all samples of a folder and decode every image.
 
     Args:
-        samples: a folder, whose `unlisted_damage` is found too, or any other sequence.
+        samples: a folder, whose `unlisted_damage` is found too and whether it is unfinished, or any other sequence.
     """
     check = SampleCheck()
     for finding in getattr(samples, "unlisted_damage", ()):
         check.find(finding)
+    if not getattr(samples, "complete", True):
+        check.find("The folder is unfinished: what makes it still runs, or was broken off. Run its command again.")
     for place in range(len(samples)):
         try:
             sample = samples[place]

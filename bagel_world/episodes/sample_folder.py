@@ -42,6 +42,7 @@ class SampleFolder(Sequence[Sample]):
         folder: where the shards lie.
         shards: the shards, in order.
         unlisted_damage: what is wrong with damaged shards that no manifest lists.
+        complete: whether what made the folder came to its end, as far as a manifest says.
 
     Raises:
         RecordingError: there are no samples, or none of this split.
@@ -109,6 +110,7 @@ class SampleFolder(Sequence[Sample]):
 
     def _find(self) -> list[ShardFacts]:
         manifest = read_sample_manifest(self.folder)
+        self.complete = manifest is None or manifest.complete
         listed = {shard.name: shard for shard in manifest.shards} if manifest else {}
         for path in sample_shard_paths(self.folder):
             if path.name not in listed:

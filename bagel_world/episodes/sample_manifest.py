@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from bagel_world.errors import RecordingError
 from bagel_world.files import replace_text
@@ -49,6 +49,15 @@ class SampleManifest(BaseModel):
     """License of every source in the folder ("a; b" where its samples differ)."""
     shards: tuple[ShardFacts, ...] = ()
     """The finished shards, in order."""
+    complete: bool = True
+    """Whether the command came to its end; while it runs, and where it was broken off, more was to come."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [shard.name for shard in self.shards]
+        if len({*names}) < len(names):
+            raise ValueError(f"shards of the same name: {', '.join(sorted(name for name in names if names.count(name) > 1))}")
+        return self
 
     @property
     def samples(self) -> int:

@@ -64,7 +64,9 @@ def open_sample_shard(path: Path, listed: ShardFacts | None = None) -> pq.Parque
         size = path.stat().st_size
         file = pq.ParquetFile(path, page_checksum_verification=True) if listed is None or size == listed.bytes else None
     except FileNotFoundError as error:
-        raise RecordingError(f"Shard {path} is missing, the manifest lists it. Bring it back or make it again.") from error
+        raise RecordingError(
+            f"Shard {path} is missing, the manifest lists it. Bring it back, or make its folder anew."
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, str(error)) from error
     if file is None:
@@ -115,4 +117,4 @@ def shard_facts(path: Path) -> ShardFacts:
 
 
 def _damaged(path: Path, reason: str) -> RecordingError:
-    return RecordingError(f"Shard {path} is damaged or was cut off ({reason}). Delete it and make it again.")
+    return RecordingError(f"Shard {path} is damaged or was cut off ({reason}). Bring back a copy of it, or make its folder anew.")

@@ -32,7 +32,7 @@ class SampleWriter:
         samples_per_shard: samples in a shard, at most.
 
     Raises:
-        RecordingError: the folder holds samples already.
+        RecordingError: the folder holds samples already; or, to append to, it has lost some.
     """
 
     def __init__(
@@ -52,13 +52,21 @@ class SampleWriter:
         self._waiting: dict[str, list[Sample]] = {}
         self._bytes = 0
         present = sample_shard_paths(self._folder)
+        found = read_sample_manifest(self._folder)
         if present and not append:
+            cut_short = "" if found is None or found.complete else " of a command that was broken off"
             raise RecordingError(
-                f"{self._folder} holds {len(present)} shards of samples already. Choose an empty folder, or append to it."
+                f"{self._folder} holds {len(present)} shards of samples{cut_short} already. Choose an empty folder, or delete it."
             )
-        made = SampleManifest(command=command, settings=dict(settings or {}), packages=dict(packages or {}))
-        found = read_sample_manifest(self._folder) if append else None
-        self.manifest = found or made.model_copy(update={"shards": tuple(shard_facts(path) for path in present)})
+        if not append or found is None:
+            made = SampleManifest(command=command, settings=dict(settings or {}), packages=dict(packages or {}))
+            found = made.model_copy(update={"shards": tuple(shard_facts(path) for path in present)})
+        missing = {shard.name for shard in found.shards} - {path.name for path in present}
+        if missing:
+            raise RecordingError(
+                f"{self._folder} has lost {', '.join(sorted(missing))}. Bring them back, or write into an empty folder."
+            )
+        self.manifest = found
         self._next = 1 + max((_number(path.name) for path in present), default=-1)
 
     def add(self, sample: Sample) -> None:
@@ -80,6 +88,13 @@ class SampleWriter:
         for split in list(self._waiting):
             self._write(split)
 
+    def finish(self) -> None:
+        """Write what waits, and that nothing more is to come."""
+        self.flush()
+        if not self.manifest.complete:
+            self.manifest = self.manifest.model_copy(update={"complete": True})
+            write_sample_manifest(self._folder, self.manifest)
+
     def _write(self, split: str) -> None:
         samples = self._waiting.pop(split)
         self._bytes -= sum(len(part.image) for sample in samples for part in sample.images)
@@ -88,7 +103,8 @@ class SampleWriter:
         sources = self.manifest.sources
         for sample in samples:
             sources = with_license(sources, sample.source, sample.license)
-        self.manifest = self.manifest.model_copy(update={"shards": (*self.manifest.shards, facts), "sources": sources})
+        shards = (*self.manifest.shards, facts)
+        self.manifest = self.manifest.model_copy(update={"shards": shards, "sources": sources, "complete": False})
         write_sample_manifest(self._folder, self.manifest)
 
     def __enter__(self) -> Self:
@@ -98,7 +114,7 @@ class SampleWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Write the last shards, unless an error is under way."""
         if kind is None:
-            self.flush()
+            self.finish()
 
 
 def write_samples(folder: str | Path, samples: Iterable[Sample], *, command: str = "", append: bool = False) -> SampleManifest:

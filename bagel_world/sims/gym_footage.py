@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -26,6 +27,10 @@ _PICTURE_KEYS = ("rgb", "image", "pixels", "observation")
 _SMALLEST_PICTURE = 8
 _CHANNELS = (1, 3, 4)
 _DECIMALS = 2
+
+
+class FailedEpisodeError(SimulatorError):
+    """An episode in which an environment or a policy raised something."""
 
 
 def open_env(env_id: str, options: Mapping[str, Any], frames: str = "auto") -> gym.Env[Any, Any]:
@@ -142,17 +147,21 @@ def record_episode(
 
     Raises:
         ActionError: the policy chose an action that the environment does not have.
+        FailedEpisodeError: environment or policy raised something; other seeds may do.
         SimulatorError: frames change their size on the way.
     """
-    observation, info = env.reset(seed=seed)
+    with _failing(_name_of(env), seed):
+        observation, info = env.reset(seed=seed)
     frames, actions, rewards = [_fitted(read(observation), size)], [], []
     terminated = truncated = False
     while len(actions) < steps and not (terminated or truncated):
-        action = act(observation, info)
+        with _failing("The policy", seed, step=len(actions)):
+            action = act(observation, info)
         if not env.action_space.contains(action):
             raise ActionError(f"Expected the policy to choose an action of {env.action_space}, got {action!r:.80}.")
+        with _failing(_name_of(env), seed, step=len(actions)):
+            observation, reward, terminated, truncated, info = env.step(action)
         actions.append(action_in_words(action, env.action_space, words))
-        observation, reward, terminated, truncated, info = env.step(action)
         rewards.append(float(reward) if np.isfinite(float(reward)) else None)
         frames.append(_fitted(read(observation), size))
     if len({frame.shape for frame in frames}) != 1:
@@ -162,6 +171,19 @@ def record_episode(
         )
     ending = {"rewards": rewards, "terminated": bool(terminated), "truncated": bool(truncated)}
     return Episode(frames=np.stack(frames), actions=tuple(actions), metadata={**metadata, "seed": seed, **ending})
+
+
+@contextmanager
+def _failing(who: str, seed: int, step: int = 0) -> Iterator[None]:
+    """Tell in which episode an environment or a policy failed: anything may come out of code that is not ours."""
+    try:
+        yield
+    except BagelWorldError:
+        raise
+    except Exception as error:
+        raise FailedEpisodeError(
+            f"{who} failed at step {step} of the episode of seed {seed}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _spec_of(env_id: str) -> EnvSpec:

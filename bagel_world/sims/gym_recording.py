@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -13,13 +14,17 @@ from pydantic import Field, JsonValue
 
 from bagel_world.episodes.manifest import AssetLicense, Manifest, package_versions
 from bagel_world.episodes.shards import count_frames, shard_path, write_shard
-from bagel_world.sims.gym_footage import frame_reader, open_env, record_episode, words_of
+from bagel_world.sims.gym_footage import FailedEpisodeError, frame_reader, open_env, record_episode, words_of
 from bagel_world.sims.gym_policies import RANDOM, policy_factory, start_policy
 from bagel_world.sims.shard_plan import ShardPlan
 from bagel_world.types import Episode
 
+_LOG = logging.getLogger(__name__)
+
 _PACKAGES = ("bagel-world", "gymnasium", "numpy", "pillow", "pyarrow")
 _SALT = 3
+_ATTEMPTS = 3  # draws of an episode: what fails so often fails everywhere
+_NO_BYTE = 256  # above what a split's name is made of
 _SEED_LIMIT = 2**31  # the largest seed that every environment takes
 
 
@@ -92,7 +97,7 @@ def record_gym_shard(recording: GymRecording, shard: int, folder: str | Path, en
 
     Raises:
         RecordingError: the shard could not be written.
-        ActionError, SimulatorError: see `gym_footage.record_episode`.
+        ActionError, SimulatorError: see `gym_footage.record_episode`; an episode that fails is drawn anew twice.
     """
     if not recording.lacks(folder, shard):
         return shard_path(folder, shard)
@@ -100,7 +105,18 @@ def record_gym_shard(recording: GymRecording, shard: int, folder: str | Path, en
 
 
 def _record_one(recording: GymRecording, number: int, env: gym.Env[Any, Any]) -> Episode:
-    rng = np.random.default_rng((recording.seed, number, _SALT, *recording.split.encode()))
+    """An episode; where one fails another is drawn in its place, and somebody is told."""
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return _attempt(recording, number, env, attempt)
+        except FailedEpisodeError as error:
+            _LOG.warning("episode %d is drawn anew: %s", number, error)
+    return _attempt(recording, number, env, _ATTEMPTS - 1)
+
+
+def _attempt(recording: GymRecording, number: int, env: gym.Env[Any, Any], attempt: int) -> Episode:
+    again = (_NO_BYTE + attempt,) if attempt else ()
+    rng = np.random.default_rng((recording.seed, number, _SALT, *recording.split.encode(), *again))
     seed = int(rng.integers(_SEED_LIMIT))
     act = start_policy(recording.policy, policy_factory(recording.policy), env, rng)
     return record_episode(

@@ -55,7 +55,8 @@ class FrameConfig(BaseModel):
     stride: float | None = Field(default=None, gt=0)
     """Take a frame every so many seconds instead."""
     at_actions: bool = False
-    """Take frames where the actions of the caption source begin and end instead, `frames` of them in a sample on average."""
+    """Take frames where the actions of the caption source begin and end instead: `frames` of them in a sample on average, fewer
+    where actions do not go on."""
     size: tuple[int, int] | int = 256
     """Longest side in pixels; or (height, width), and pictures are cropped to that aspect."""
     seed: int = Field(default=0, ge=0)

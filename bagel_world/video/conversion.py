@@ -70,7 +70,7 @@ class Conversion:
         samples_per_shard: samples in a shard, at most.
 
     Raises:
-        RecordingError: the folder holds samples of something else.
+        RecordingError: the folder holds samples of something else, or has lost some.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Conversion:
                         self._use(film, film.survey, seen, state)
                     self._watch.used(film.source.name, state.generated)
                 self._commit(state)
+                state.writer.finish()
             finally:
                 self._surveyor.stop()  # nobody waits for hours of film after an error or Ctrl-C
         return make_report(self._journal, found, identical, failed)
@@ -184,6 +185,8 @@ class Conversion:
             words=self._surveyor.words_of(film.source),
             before=state.outcomes.get(film.key),
         )
+        if film.remark and not account.resumed:
+            account.problem(film.remark)
         wanted = self._wanted(film, survey, kept, words, account)
         for shots in self._extracted(film.source, wanted[account.done :], account, state.extractors):
             samples = self._samples(shots, film, words, license or self._config.license, account)
@@ -206,7 +209,9 @@ class Conversion:
         if self._config.frames.at_actions:
             told = words_of_clips(words, survey.clips, seconds=survey.seconds, longest=self._config.clips.max_seconds)
             if not account.resumed:
-                account.samples["actions outside clips"] += len(words) - sum(len(told[place]) for place in kept)
+                in_clips, in_kept = sum(map(len, told)), sum(len(told[place]) for place in kept)
+                account.samples["actions outside clips"] += len(words) - in_clips
+                account.samples["actions in duplicate clips"] += in_clips - in_kept
         for place in kept:
             clip = survey.clips[place]
             rows = sample_times(clip, self._config.frames, key=film.key, words=told[place])
@@ -254,7 +259,12 @@ def batched(wanted: Sequence[Wanted], frames: int) -> Iterator[list[Wanted]]:
 
 def _stored(folder: Path, known: int) -> frozenset[str]:
     """Names of the samples on disk behind the first `known` ones."""
-    if not sample_shard_paths(folder):
+    if not (known or sample_shard_paths(folder)):
         return frozenset()
     samples = SampleFolder(folder)
+    if len(samples) < known:
+        raise RecordingError(
+            f"{known} samples were made in {folder}, and {len(samples)} are there: shards were lost. Bring them back, or convert "
+            "into an empty folder."
+        )
     return frozenset(samples[place].sample_id for place in range(known, len(samples)))

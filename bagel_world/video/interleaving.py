@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -11,6 +12,8 @@ from bagel_world.video.captions import Captioner, CaptionError, Change
 from bagel_world.video.config import FootageConfig
 from bagel_world.video.extraction import Shot
 from bagel_world.video.sidecar import Word
+
+_MARK = re.compile(r"<\|\w+\|>")  # how language models mark where their texts begin and end; the trainer refuses those
 
 MAX_FAILURES = 20
 """Captions in a row that may fail before a conversion stops: then it is not the films."""
@@ -53,6 +56,8 @@ class Captions:
         try:
             text = " ".join(self._captioner.caption(change).split())
             text.encode()
+            if mark := _MARK.search(text):
+                raise CaptionError(f"Expected words alone, got {text!r:.80} with the mark {mark.group()}.")
         except (CaptionError, UnicodeEncodeError) as error:
             self._failures += 1
             account.samples["failed captions"] += 1

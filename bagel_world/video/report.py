@@ -121,6 +121,7 @@ SAMPLE_FATES = (
     "texts",
     "clips without actions",
     "actions outside clips",
+    "actions in duplicate clips",
     "too few frames",
     "empty captions",
     "long captions",

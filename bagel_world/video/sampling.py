@@ -22,7 +22,8 @@ def sample_times(clip: Clip, config: FrameConfig, *, key: str, words: Sequence[W
 
     By default one sample of two or more frames, `config.frames` on average, evenly apart and as far apart as they can be, the
     first at a random place. By stride: one sample with a frame every so many seconds. At actions: samples of consecutive
-    actions, from the begin of the first to the end of the last, where the last frame of a sample is the first of the next.
+    actions, from the begin of the first to the end of the last, where the last frame of a sample is the first of the next; the
+    last one takes what is left.
 
     Args:
         clip: where to take them.
@@ -99,7 +100,9 @@ def _at_actions(config: FrameConfig, words: Sequence[Word], random: np.random.Ge
 
 def _draw_count(mean: float, random: np.random.Generator) -> int:
     """Two or more frames, `mean` on average."""
-    return _LEAST + int(random.binomial(max(1, round(2 * (mean - _LEAST))), 0.5)) if mean > _LEAST else _LEAST
+    trials, rest = divmod(2 * (mean - _LEAST), 1)
+    trials += bool(rest) and random.uniform() < rest
+    return _LEAST + int(random.binomial(int(trials), 0.5))
 
 
 def _entropy(seed: int, key: str, start: float) -> list[int]:

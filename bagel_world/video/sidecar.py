@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -85,8 +86,7 @@ def read_sidecar(path: Path) -> Sidecar:
     begun = [_word(row, place, path) for place, row in enumerate(rows)]
     ordered = sorted(begun, key=lambda word: word.start)
     words = []
-    for word, after in zip(ordered, [*ordered[1:], None], strict=True):
-        limit = math.inf if after is None else after.start
+    for word, limit in zip(ordered, [*(each.start for each in ordered), math.inf][1:], strict=True):
         end = limit if math.isnan(word.end) else word.end
         if end > limit + 1e-6:
             raise RecordingError(
@@ -108,7 +108,7 @@ def _middle(word: Word) -> float:
 
 
 def _csv_rows(text: str) -> tuple[Sequence[Mapping[str, Any]], str | None]:
-    rows = list(csv.DictReader(text.splitlines(), skipinitialspace=True))
+    rows = list(csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True))
     missing = {"start", "text"} - set(rows[0] if rows else {"start": "", "text": ""})
     if missing:
         raise ValueError(f"its first line must name the columns start, end, text; {', '.join(sorted(missing))} is missing")

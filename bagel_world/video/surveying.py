@@ -19,6 +19,7 @@ from bagel_world.video.sidecar import Sidecar, find_sidecar, read_sidecar, sidec
 from bagel_world.video.sources import Source
 from bagel_world.video.timeline import read_chapters
 
+_UNUSED = "The actions in {name} are not used. Take them as texts with captions from the sidecar file."
 _WHOLE = 0.9  # share of the announced length that a film has at least; sound may go on a little
 
 T = TypeVar("T")
@@ -49,12 +50,13 @@ class Silent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
-    """A source that was surveyed, or the sentence that says why it could not be."""
+    """A source that was surveyed, with a remark on the file beside it; or the sentence that says why it could not be."""
 
     source: Source
     key: str
     survey: Survey | None = None
     sidecar: Sidecar | None = None
+    remark: str = ""
     failure: str = ""
 
 
@@ -85,7 +87,7 @@ class Surveyor:
         source, key = task
         known = read_survey(self._out, key)
         try:
-            sidecar = self._sidecar(source)
+            sidecar, remark = self._sidecar(source)
             new = self._survey(source) if known is None else None
         except RecordingError as error:
             return Film(source=source, key=key, failure=str(error))
@@ -94,7 +96,7 @@ class Surveyor:
         whole = known or new
         if whole is None or sum(whole.pictures.values()) < 2:
             return Film(source=source, key=key, failure="It has a single picture. Footage needs two that follow each other.")
-        return Film(source=source, key=key, survey=whole, sidecar=sidecar)
+        return Film(source=source, key=key, survey=whole, sidecar=sidecar, remark=remark)
 
     def words_of(self, source: Source) -> str:
         """What tells the sidecar file of a film from another; "" where it has none, or none that is read."""
@@ -105,16 +107,28 @@ class Surveyor:
         path = find_sidecar(source)
         return path if path is not None and (self._needs_words or path.suffix == ".json") else None
 
-    def _sidecar(self, source: Source) -> Sidecar | None:
+    def _sidecar(self, source: Source) -> tuple[Sidecar | None, str]:
+        """What the file beside a film says, and what is to be remarked on it.
+
+        Raises:
+            RecordingError: words are needed, and there are none or they cannot be read.
+        """
         path = self._sidecar_path(source)
-        if path is not None:
-            return read_sidecar(path)
         if self._needs_words:
-            raise RecordingError(
-                f"There are no action words for it. Put {source.path.stem}.csv (start,end,text) beside it, "
-                "or choose other captions."
-            )
-        return None
+            if path is None:
+                raise RecordingError(
+                    f"There are no action words for it. Put {source.path.stem}.csv (start,end,text) beside it, "
+                    "or choose other captions."
+                )
+            return read_sidecar(path), ""
+        if path is None:
+            unread = find_sidecar(source)
+            return None, "" if unread is None else _UNUSED.format(name=unread.name)
+        try:
+            found = read_sidecar(path)
+        except RecordingError as error:  # a file of another tool may have this name
+            return None, f"{error} It is not used."
+        return found, _UNUSED.format(name=path.name) if found.words else ""
 
     def _survey(self, source: Source) -> Survey:
         clips = self._clips

@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from bagel_world.cli import main
+from bagel_world.episodes.sample_shards import sample_shard_path
 from bagel_world.episodes.sample_writer import SampleWriter
 from bagel_world.episodes.samples import Sample
 from bagel_world.model.checkpoint import packing_rules
@@ -82,6 +83,21 @@ def test_a_recipe_brings_its_samples_shape_segments_and_packs(recipe: Path, draw
     assert drawn["writing"]
     assert len(drawn["tokenizer"].encode("Move forward")) == 4  # learned from these texts: two words between two marks
     assert not (tmp_path / "run").exists()
+
+
+def test_damaged_samples_are_told_and_left_out(
+    recipe: Path, drawn: Drawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shard = sample_shard_path(tmp_path / "many", 0)
+    picture = walk_sample(3).images[0].image
+    shard.write_bytes(shard.read_bytes().replace(picture[40:], bytes(len(picture) - 40)))
+    assert run(tmp_path / "many", "-o", tmp_path / "a.png") == 0
+    assert drawn["samples"] == ["walk-2", "walk-4", "walk-5"]
+    assert drawn["title"].startswith("3 of 4 samples")
+    assert "left out: Shard" in capsys.readouterr().err
+    shard.write_bytes(b"")
+    assert run(tmp_path / "many", "-o", tmp_path / "b.png") != 0
+    assert not (tmp_path / "b.png").exists()
 
 
 def test_changes_and_a_folder_go_over_the_recipe(recipe: Path, drawn: Drawn, tmp_path: Path) -> None:

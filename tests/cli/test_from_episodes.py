@@ -11,6 +11,7 @@ import pytest
 from bagel_world.cli import main
 from bagel_world.episodes import SampleFolder, write_shard
 from bagel_world.episodes.samples import Sample
+from bagel_world.episodes.schema import encode_png
 from bagel_world.images import read_image
 from bagel_world.types import Action, Episode
 
@@ -52,6 +53,19 @@ def test_samples_are_stretches_of_episodes_with_their_words(walks: Path, tmp_pat
         assert [part.target for part in sample.images] == [False, True, True, True]
         assert sample.source == "drawn"
         assert sample.license == "unknown"
+
+
+def test_damaged_episodes_are_left_out_up_to_a_number(walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shard = walks / "episodes-00000.parquet"
+    picture = encode_png(episode(1).frames[2])
+    shard.write_bytes(shard.read_bytes().replace(picture, bytes(len(picture))))
+    assert run(walks, tmp_path / "none", "--frames", "4") == 2
+    assert "1 episodes are damaged, 0 may be skipped" in " ".join(capsys.readouterr().err.split())
+    assert run(walks, tmp_path / "out", "--frames", "4", "--skip-damaged", "1") == 0
+    assert {sample.sample_id[:6] for sample in SampleFolder(tmp_path / "out")} == {"walk-0", "walk-2"}
+    told = " ".join(capsys.readouterr().err.split())
+    assert "6 samples of 4 frames from 2 episodes" in told
+    assert "1 damaged episodes were left out" in told
 
 
 def test_so_many_are_drawn_by_seed_and_more_than_there_are_is_said(

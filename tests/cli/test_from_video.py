@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from bagel_world.cli import app
 from bagel_world.episodes.sample_folder import SampleFolder
-from bagel_world.errors import BagelWorldError, CapabilityError, ConfigError, RecordingError
+from bagel_world.errors import BagelWorldError, ConfigError, RecordingError
 from bagel_world.video.report import Report
 from tests.video.films import pan, write_film
 
@@ -55,6 +55,23 @@ def test_a_sidecar_gives_the_words_and_the_moments(films: Path, tmp_path: Path) 
     assert texts == ["Move forward", "Look left", "Stay"]
 
 
+def test_before_a_camera_that_stands_still_every_action_counts(tmp_path: Path) -> None:
+    """A dark room in which little moves: with words, neither cropped nor dropped as copies."""
+    films = tmp_path / "films"
+    for film, step in (("a", 1), ("b", -1)):
+        frames = [np.zeros((96, 96, 3), np.uint8) for _ in range(30)]
+        for place, frame in enumerate(frames):
+            left = 40 + step * place // 2
+            frame[30:54, left : left + 24] = 220
+        write_film(films / f"{film}.mp4", frames, fps=10)
+        (films / f"{film}.csv").write_text(f"start,end,text\n0,1,Push {film}\n1,2,Push {film}\n")
+    run(films, tmp_path / "out", "--captions", "sidecar")
+    texts = [text.text for sample in SampleFolder(tmp_path / "out") for text in sample.texts]
+    assert sorted(texts) == ["Push a", "Push a", "Push b", "Push b"]
+    report = Report.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    assert (report.clips["kept"], report.clips["cropped"], report.clips["duplicate"]) == (2, 0, 0)
+
+
 def test_a_function_in_the_folder_one_stands_in_gives_the_words(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +107,7 @@ def test_a_checkpoint_that_cannot_write_says_so_before_a_film_is_opened(films: P
 
     if BagelWorld.from_pretrained("nano").checkpoint.config.world.capabilities.write:
         pytest.skip("the shipped checkpoint can write")
-    with pytest.raises(CapabilityError, match="not to write"):
+    with pytest.raises(ConfigError, match=r"got nano, which cannot write\. Name one, such as --checkpoint ByteDance"):
         run(films, tmp_path / "out", "--captions", "ask", "--checkpoint", "nano")
     assert not (tmp_path / "out").exists()
 

@@ -130,6 +130,21 @@ def test_a_second_writer_is_refused_unless_it_appends(tmp_path: Path) -> None:
     assert (manifest.command, manifest.samples, manifest.sources) == ("test", 9, {"tests": "CC0-1.0", "more": "MIT"})
 
 
+def test_a_folder_that_lost_a_shard_is_not_written_to(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "samples-00001.parquet").unlink()
+    with pytest.raises(RecordingError, match=r"has lost samples-00001\.parquet"):
+        write_samples(tmp_path, [walk_sample(30)], append=True)
+
+
+def test_a_manifest_with_a_shard_twice_is_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    facts = json.loads((tmp_path / "samples.json").read_text())
+    (tmp_path / "samples.json").write_text(json.dumps({**facts, "shards": facts["shards"][:1] * 2}))
+    with pytest.raises(RecordingError, match=r"shards of the same name: samples-00000\.parquet"):
+        SampleFolder(tmp_path)
+
+
 def test_shards_end_when_their_images_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample_writer, "BYTES_PER_SHARD", 2 * sum(len(each.image) for each in walk_sample().images) - 50)
     manifest = write_samples(tmp_path, [walk_sample(number) for number in range(5)])
@@ -144,6 +159,9 @@ def test_an_error_while_writing_leaves_finished_shards_alone(tmp_path: Path) -> 
     with pytest.raises(ZeroDivisionError), SampleWriter(tmp_path, samples_per_shard=2) as writer:
         writer.add_all(break_down())
     assert len(SampleFolder(tmp_path)) == 2
+    assert not check_samples(SampleFolder(tmp_path)).fine
+    with pytest.raises(RecordingError, match="1 shards of samples of a command that was broken off"):
+        SampleWriter(tmp_path)
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(RecordingError, match="Could not write"):

@@ -73,6 +73,20 @@ class Growing(Walk):
         return self.drawn()
 
 
+class Fragile(Walk):
+    """Fails in the episodes of every fourth seed."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        self.left = 10**6 if (seed or 0) % 4 else 2
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        if not self.left:
+            raise RuntimeError("out of order")
+        self.left -= 1
+        return super().step(action)
+
+
 class Named(Walk):
     """Names its actions as MiniGrid does, and leaves out the last one."""
 
@@ -103,6 +117,11 @@ def always_right(env: gym.Env, rng: np.random.Generator) -> Any:
 def wrong(env: gym.Env, rng: np.random.Generator) -> Any:
     """A policy that chooses what is not there."""
     return lambda observation, info: 7
+
+
+def clumsy(env: gym.Env, rng: np.random.Generator) -> Any:
+    """A policy that breaks."""
+    return lambda observation, info: 1 // 0
 
 
 def nothing(env: gym.Env, rng: np.random.Generator) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from bagel_world.episodes import read_episodes
 from bagel_world.episodes.manifest import require_same_recording
-from bagel_world.errors import RecordingError
+from bagel_world.errors import RecordingError, SimulatorError
 from bagel_world.sims.gym_recording import GymRecording, record_gym_shard
 
 RECORDING = GymRecording(
@@ -38,6 +38,27 @@ def test_episodes_tell_where_they_come_from(tmp_path: Path) -> None:
     assert manifest.action_words == ("Left", "Right")
     assert manifest.licenses[0].license == "unknown"
     assert manifest.licenses[0].source == "tests.sims.drawn_env.Walk"
+
+
+def test_an_episode_that_fails_is_drawn_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recording = RECORDING.model_copy(update={"env": "tests.sims.drawn_env:Fragile", "episodes": 8, "episodes_per_shard": 8})
+    record_gym_shard(recording, 0, tmp_path, recording.open())
+    episodes = list(read_episodes(tmp_path))
+    assert len(episodes) == 8
+    assert all(each.metadata["seed"] % 4 for each in episodes)
+    assert "Fragile failed at step 2 of the episode of seed" in caplog.text
+    assert "RuntimeError: out of order" in caplog.text
+    sound = recording.model_copy(update={"env": RECORDING.env})
+    record_gym_shard(sound, 0, tmp_path / "sound", sound.open())
+    first = [each.metadata["seed"] for each in read_episodes(tmp_path / "sound")]
+    again = [each.metadata["seed"] for each in episodes]
+    assert [new == old for new, old in zip(again, first, strict=True)] == [old % 4 != 0 for old in first]
+
+
+def test_what_always_fails_ends_with_a_sentence(tmp_path: Path) -> None:
+    recording = RECORDING.model_copy(update={"policy": "tests.sims.drawn_env:clumsy"})
+    with pytest.raises(SimulatorError, match=r"The policy failed at step 0 of the episode of seed \d+: ZeroDivisionError"):
+        record_gym_shard(recording, 0, tmp_path, recording.open())
 
 
 @pytest.mark.parametrize(

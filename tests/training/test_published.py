@@ -126,6 +126,13 @@ def test_a_conversation_becomes_questions_and_answers() -> None:
     assert [part.role for part in sample.texts] == ["question", "question", "answer", "question", "answer"]
 
 
+def test_only_answers_of_a_conversation_are_learned() -> None:
+    turns = [("system", "You help."), ("user", "Where?"), ("assistant", "Left."), ("human", "Why?"), ("gpt", "Wind.")]
+    record = {"conversations": [{"from": who, "value": said} for who, said in turns]}
+    sample = conversation_sample(record, {}.__getitem__, FACTS)
+    assert told(sample) == ["You help.", "Where?", "Left.!", "Why?", "Wind.!"]
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
@@ -134,6 +141,13 @@ def test_a_conversation_becomes_questions_and_answers() -> None:
         ({"image_list": IMAGES[:2], "instruction_list": [[]]}, r"\[0\] phrasings"),
         ({"image_list": None, "instruction_list": None}, "got 0 images"),
         ({"image_list": IMAGES[:2], "instruction_list": [["Go", None]]}, "phrasings as texts"),
+        ({"image_list": IMAGES[:2], "instruction_list": [["Go", " " * 40_000]]}, "at most 32768 characters"),
+        ({"image_list": IMAGES[:2], "instruction_list": [["Go", ""]]}, "expected words"),
+        ({"image_list": IMAGES[:2], "instruction_list": 5}, "list of phrasings per step"),
+        ({"image_list": IMAGES[:2], "instruction_list": [5]}, "list of phrasings per step"),
+        ({**EDITS, "bagel_world": '{"fields": 5}'}, "fields in the column bagel_world"),
+        ({**EDITS, "bagel_world": '{"times": 5}'}, "of another row: 5 as times"),
+        ({**EDITS, "bagel_world": "[" * 100_000}, "JSON in the column bagel_world"),
         ({**EDITS, "image_list": [*IMAGES[:3], b"x"]}, r"part 6 \(image\), image: expected the bytes"),
     ],
 )
@@ -142,7 +156,7 @@ def test_bad_edits_are_refused(row: dict[str, Any], words: str) -> None:
         whole_edit_sample(row, FACTS)
 
 
-@pytest.mark.parametrize("captions", [None, "a duck", "[1]", '{"a": 1}'])
+@pytest.mark.parametrize("captions", [None, "a duck", "[1]", '{"a": 1}', "[" * 100_000])
 def test_bad_captions_are_refused(captions: str | None) -> None:
     with pytest.raises(RecordingError, match="Expected captions as JSON"):
         caption_sample({"image": IMAGES[0], "captions": captions}, None, FACTS)
@@ -158,6 +172,7 @@ def test_bad_captions_are_refused(captions: str | None) -> None:
         ({"conversations": [{"from": "human", "value": "<image>"}], "image": 5}, "name of a file or a list"),
         ({"conversations": [{"from": "human", "value": "<image>"}], "image": [None]}, "name of a file or a list"),
         ({"conversations": [{"from": "human", "value": "hm"}]}, "nothing in it is learned"),
+        ({"conversations": [{"from": "bot", "value": "hm"}]}, "Expected turns from assistant, gpt, .*got one from 'bot'"),
         ({"conversations": [{"from": "human", "value": "<video>"}], "video": "a.mp4"}, "from-video"),
     ],
 )
@@ -280,6 +295,37 @@ def test_missing_columns_are_a_sentence(tmp_path: Path) -> None:
         RecordingError, match=r"edits \(image_list, instruction_list\) in .*a.parquet, got image_list, text\. Rename"
     ):
         PublishedFolder(tmp_path)
+
+
+def test_every_caption_that_may_be_drawn_is_looked_at() -> None:
+    with pytest.raises(RecordingError, match="at most 32768 characters"):
+        caption_sample({"image": IMAGES[0], "captions": json.dumps({"0": "a duck", "1": "a" * 40_000})}, None, FACTS)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"image_list": [[1, 2]], "instruction_list": [[["go"]]]}, r"image_list of .*lists of the bytes.*got list<"),
+        ({"image_list": [b"x"], "instruction_list": [[["go"]]]}, "image_list of .*got binary"),
+        ({"image": [{"bytes": b"x", "path": "a"}], "captions": ["{}"]}, r"image of .*the bytes of an image file, got struct<"),
+    ],
+)
+def test_columns_without_images_are_a_sentence(tmp_path: Path, table: dict[str, Any], words: str) -> None:
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(RecordingError, match=words):
+        PublishedFolder(tmp_path)
+
+
+def test_any_flipped_byte_of_a_text_is_damage_of_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist([EDITS]), path, compression="none", use_dictionary=False, write_statistics=False)
+    path.write_bytes(path.read_bytes().replace(b"add a hat", b"add \xff hat"))
+    assert check_samples(PublishedFolder(tmp_path)).damaged == 1
+    with pytest.raises(RecordingError, match=r"a\.parquet, row 0: The row is damaged"):
+        PublishedFolder(tmp_path)[0]
+    (tmp_path / "b.jsonl").write_text("[" * 100_000)
+    with pytest.raises(RecordingError, match=r"b\.jsonl, row 0: Expected a JSON object"):
+        PublishedFolder(tmp_path)[1]
 
 
 def test_damage_is_named_by_file_and_row(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bagel_world.episodes.damage import Damage
+from bagel_world.episodes.sample_writer import SampleWriter, write_samples
 from bagel_world.episodes.samples import Sample, TextPart
 from bagel_world.errors import ConfigError, RecordingError, TrainingError
 from bagel_world.training.data.order import Choice, Order, epoch_order
-from bagel_world.training.data.sources import Source
+from bagel_world.training.data.sources import Source, SourceConfig
 from bagel_world.training.data.stream import Drawn, SampleStream, join_positions, same
+from tests.episodes.drawn import walk_sample
 
 Identity = tuple[int, str, int, int, str]
 
@@ -308,6 +311,20 @@ def test_a_position_of_something_else_is_refused() -> None:
         SampleStream(make_sources([5]), same, seed=1).restore(position)
     with pytest.raises(TrainingError, match="Expected the position"):
         SampleStream(make_sources([4]), same, seed=1).restore({"draws": 3})
+
+
+def test_a_position_among_as_many_other_samples_is_refused(tmp_path: Path) -> None:
+    samples = [walk_sample(number) for number in range(12)]
+    write_samples(tmp_path / "walks", samples)
+    position = SampleStream([SourceConfig(folder=tmp_path / "walks").open()], same).position()
+    with SampleWriter(tmp_path / "moved" / "walks", samples_per_shard=5) as writer:
+        writer.add_all(samples)
+    moved = SourceConfig(folder=tmp_path / "moved" / "walks").open()
+    with pytest.raises(TrainingError, match=r"samples of walks are as many .*, but not the same, or in other shards"):
+        SampleStream([moved], same).restore(position)
+    shard = tmp_path / "walks" / "samples-00000.parquet"
+    shard.write_bytes(shard.read_bytes()[:-9])  # damage keeps its places
+    SampleStream([SourceConfig(folder=tmp_path / "walks").open()], same).restore(position)
 
 
 def test_shards_that_are_not_equally_far_cannot_be_joined() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bagel_world.episodes.sample_check import check_samples
 from bagel_world.episodes.sample_folder import SampleFolder
 from bagel_world.episodes.samples import Sample
 from bagel_world.errors import RecordingError
@@ -261,6 +262,74 @@ def test_words_that_were_corrected_do_not_stay_as_they_were(tmp_path: Path) -> N
     words.write_text("start,end,text\n0,1,Pan right\n")
     with pytest.raises(RecordingError, match=r"words beside .*walk\.mp4 have changed.*empty folder"):
         convert(films, out, captioner=SidecarCaptioner())
+
+
+def test_a_table_without_rows_ends_nothing(tmp_path: Path) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    for name in ("a", "b"):
+        write_film(films / f"{name}.mp4", pan(ord(name), 30))
+    (films / "a.csv").write_text("start,end,text\n")
+    (films / "b.csv").write_text("start,end,text\n0,1,Pan left\n")
+    config = CONFIG.model_copy(update={"frames": FrameConfig(size=64, at_actions=True)})
+    report = convert(films, out, config, SidecarCaptioner())
+    assert report.samples["clips without actions"] == 1
+    assert [text.text for sample in samples_in(out) for text in sample.texts] == ["Pan left"]
+
+
+def test_files_beside_films_that_are_not_used_are_remarked(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    for name in ("a", "b", "c", "d"):
+        write_film(films / f"{name}.mp4", pan(ord(name), 30))
+    (films / "a.json").write_text('{"title": "of another tool"}')
+    (films / "b.csv").write_text("start,end,text\n0,1,Pan left\n")
+    (films / "c.json").write_text('{"license": "MIT", "actions": [{"start": 0, "text": "Pan"}]}')
+    (films / "d.json").write_text('{"license": "CC0-1.0", "actions": []}')
+    report = convert(films, tmp_path / "out")
+    assert (report.films["read"], report.films["failed"]) == (4, 0)
+    said = {Path(film).name: sentence for film, sentence in report.problems}
+    assert said.keys() == {"a.mp4", "b.mp4", "c.mp4"}
+    assert said["a.mp4"].startswith("The sidecar file a.json cannot be read")
+    assert said["a.mp4"].endswith("It is not used.")
+    assert "actions in b.csv are not used" in said["b.mp4"]
+    assert "actions in c.json are not used" in said["c.mp4"]
+    assert {sample.license for sample in samples_in(tmp_path / "out")} == {"CC0-1.0", "MIT"}
+
+
+def test_actions_in_clips_that_are_copies_are_not_outside_of_clips(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    write_film(films / "a.mp4", pan(3, 48))
+    write_film(films / "b.mp4", pan(3, 48), crf=30)
+    for name in ("a", "b"):
+        (films / f"{name}.csv").write_text("start,end,text\n0,0.5,Pan left\n0.5,1,Pan right\n90,91,Too late\n")
+    config = CONFIG.model_copy(update={"frames": FrameConfig(size=64, at_actions=True)})
+    report = convert(films, tmp_path / "out", config, SidecarCaptioner())
+    assert report.clips["duplicate"] == 1
+    assert report.samples["actions in duplicate clips"] == 2
+    assert report.samples["actions outside clips"] == 2
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_lost_shards_are_told_and_never_written_over(tmp_path: Path, listed: bool) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    for seed in range(3):
+        write_film(films / f"{seed}.mp4", pan(seed, 30))
+    convert(films, out)
+    (out / "samples-00000.parquet").unlink()
+    if not listed:
+        (out / "samples.json").unlink()
+    left = contents(out)
+    write_film(films / "new.mp4", pan(8, 30))
+    with pytest.raises(RecordingError, match="into an empty folder"):
+        convert(films, out)
+    assert contents(out) == left
+
+
+def test_a_folder_is_unfinished_until_the_last_film(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(BreaksOff):
+        convert(films, tmp_path, captioner=Mortal(16))
+    assert "unfinished" in check_samples(SampleFolder(tmp_path)).findings[0]
+    convert(films, tmp_path)
+    assert check_samples(SampleFolder(tmp_path)).fine
 
 
 def test_nothing_to_read_is_no_crash(tmp_path: Path) -> None:

@@ -94,11 +94,11 @@ def account() -> Account:
 
 
 def test_texts_are_cleaned_and_what_is_no_use_is_counted() -> None:
-    script = Script("  Look\n left ", "", " \t", "word " * 10_000, CaptionError("no idea"), "\ud800", "x" * 512)
+    script = Script("  Look\n left ", "", " \t", "word " * 10_000, CaptionError("no idea"), "\ud800", "Left<|im_end|>", "x" * 512)
     counted = account()
-    texts = Captions(script, 512).between(shots(8), "a.mp4", (), counted)
-    assert texts == ["Look left", None, None, None, None, None, "x" * 512]
-    assert counted.samples == {"empty captions": 2, "long captions": 1, "failed captions": 2}
+    texts = Captions(script, 512).between(shots(9), "a.mp4", (), counted)
+    assert texts == ["Look left", None, None, None, None, None, None, "x" * 512]
+    assert counted.samples == {"empty captions": 2, "long captions": 1, "failed captions": 3}
     assert counted.problems[0] == "No text at 5.00 s: no idea"
     assert [(seen.start, seen.end, seen.place) for seen in script.seen[:2]] == [(3.0, 3.5, 0), (3.5, 4.0, 1)]
     assert int(script.seen[1].before[0, 0, 0]) == 1

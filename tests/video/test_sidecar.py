@@ -43,6 +43,19 @@ def test_an_open_end_is_the_next_begin_and_a_license_travels(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", ""), ("a.csv", "start,end,text\n"), ("a.json", "[]"), ("a.json", '{"actions": []}')]
+)
+def test_a_file_without_rows_has_no_words(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert read_sidecar(tmp_path / name).words == ()
+
+
+def test_a_text_may_have_any_line_break(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes('start,end,text\r\n0,1,"Pan\nright"\r\n1,2,Pan\u2028left\r\n'.encode())
+    assert [word.text for word in read_sidecar(tmp_path / "a.csv").words] == ["Pan\nright", "Pan\u2028left"]
+
+
+@pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("a.csv", "begin,end,what\n0,1,a\n", "start, text is missing"),

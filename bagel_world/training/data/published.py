@@ -50,7 +50,7 @@ class PublishedFolder(Sequence[Sample]):
         unlisted_damage: what is wrong with parquet files that could not be opened; they are left out.
 
     Raises:
-        RecordingError: nothing to read, or a file whose columns are of no known layout.
+        RecordingError: nothing to read, or a file whose columns are of no known layout or hold no images.
     """
 
     def __init__(self, folder: str | Path, *, images: str | Path | None = None, license: str = "unknown") -> None:
@@ -118,14 +118,17 @@ class PublishedFolder(Sequence[Sample]):
         try:
             with self._lock:
                 values = file.read(row)
-            if isinstance(file, _Lines):
-                place_of_images = self._images or file.path.parent
-                return conversation_sample(values, lambda name: _image(place_of_images / name), facts)
-            if file.layout == "captions":
-                return caption_sample(values, rng, facts)
-            return whole_edit_sample(values, facts) if rng is None else edit_sample(values, rng, facts)
+            return self._sample(file, values, rng, facts)
         except RecordingError as error:
             raise RecordingError(f"{file.path}, row {row}: {error}") from error
+
+    def _sample(self, file: _Table | _Lines, values: Row, rng: np.random.Generator | None, facts: Row) -> Sample:
+        if isinstance(file, _Lines):
+            place_of_images = self._images or file.path.parent
+            return conversation_sample(values, lambda name: _image(place_of_images / name), facts)
+        if file.layout == "captions":
+            return caption_sample(values, rng, facts)
+        return whole_edit_sample(values, facts) if rng is None else edit_sample(values, rng, facts)
 
 
 class _DamagedFileError(RecordingError):
@@ -162,12 +165,13 @@ class _Table:
         self._groups = groups
         try:
             with pq.ParquetFile(path) as file:
-                columns = file.schema_arrow.names
+                schema = file.schema_arrow
                 self.blocks = [file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)]
         except (pa.ArrowException, OSError) as error:
             raise _DamagedFileError(f"{path} is damaged or was cut off ({error}). Fetch it again.") from error
-        self.layout = layout_of(columns, path)
-        self._columns = [*LAYOUTS[self.layout], *([OWN_COLUMN] if OWN_COLUMN in columns else [])]
+        self.layout = layout_of(schema.names, path)
+        _check_images(schema.field(LAYOUTS[self.layout][0]), path)
+        self._columns = [*LAYOUTS[self.layout], *([OWN_COLUMN] if OWN_COLUMN in schema.names else [])]
         self._ends = list(accumulate(self.blocks))
 
     def __len__(self) -> int:
@@ -176,7 +180,10 @@ class _Table:
     def read(self, row: int) -> Row:
         group = bisect_right(self._ends, row)
         table = self._groups.read(self.path, group, self._columns)
-        return table.slice(row - (self._ends[group - 1] if group else 0), 1).to_pylist()[0]
+        try:
+            return table.slice(row - (self._ends[group - 1] if group else 0), 1).to_pylist()[0]
+        except (pa.ArrowException, ValueError) as error:  # text that is no longer UTF-8 is a ValueError
+            raise RecordingError(f"The row is damaged ({error}). Fetch the file again.") from error
 
 
 class _Lines:
@@ -201,7 +208,7 @@ class _Lines:
             with self.path.open("rb") as file:
                 file.seek(self._starts[row])
                 found = json.loads(file.readline())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RecordingError(f"Expected a JSON object on the line, but {error}.") from error
         if not isinstance(found, dict):
             raise RecordingError(f"Expected a JSON object on the line, got {found!r:.80}.")
@@ -219,6 +226,23 @@ def layout_of(columns: Sequence[str], path: Path) -> str:
             return name
     wanted = " or ".join(f"{name} ({', '.join(needed)})" for name, needed in LAYOUTS.items())
     raise RecordingError(f"Expected the columns of {wanted} in {path}, got {', '.join(columns) or 'none'}. Rename or add them.")
+
+
+def _check_images(column: pa.Field[Any], path: Path) -> None:
+    """Check that a column holds the bytes of images, or lists of those.
+
+    Raises:
+        RecordingError: it holds something else.
+    """
+    lists = column.name.endswith("_list")
+    held = column.type.value_type if lists and _is_list(column.type) else column.type
+    if lists != _is_list(column.type) or not (pa.types.is_binary(held) or pa.types.is_large_binary(held)):
+        wanted = "lists of the bytes of image files" if lists else "the bytes of an image file"
+        raise RecordingError(f"Expected the column {column.name} of {path} to hold {wanted}, got {column.type}. Convert it.")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
 def _image(path: Path) -> bytes:

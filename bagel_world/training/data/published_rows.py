@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
 from bagel_world.episodes.samples import ImagePart, Sample, TextPart, check_sample
 from bagel_world.errors import RecordingError
@@ -25,6 +26,9 @@ from bagel_world.training.data.segments import learned_parts
 OWN_COLUMN = "bagel_world"
 
 IMAGE_MARK = "<image>"
+
+_ANSWERING = frozenset({"gpt", "assistant"})
+_SPEAKERS = _ANSWERING | {"human", "user", "system"}
 
 _FARTHEST = 2
 """Steps from the start of an edit to its end, at most."""
@@ -46,12 +50,12 @@ def caption_sample(row: Row, rng: np.random.Generator | None, facts: Row) -> Sam
     """
     try:
         captions = json.loads(row["captions"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise RecordingError(f"Expected captions as JSON, got {row['captions']!r:.80} ({error}).") from error
     if not isinstance(captions, dict) or not all(isinstance(each, str) for each in captions.values()):
         raise RecordingError(f'Expected captions as JSON like {{"0": "a duck on a table"}}, got {row["captions"]!r:.80}.')
-    caption = _one([each for each in captions.values() if each] or [" "], rng)
-    parts = [_text(caption, "caption"), {"kind": "image", "image": row["image"], "target": True}]
+    texts = [_checked(_text(each, "caption")) for each in captions.values() if each] or [_text(" ", "caption")]
+    parts = [_one(texts, rng), {"kind": "image", "image": row["image"], "target": True}]
     return _sample(row, parts, facts)
 
 
@@ -90,7 +94,9 @@ def whole_edit_sample(row: Row, facts: Row) -> Sample:
 
 
 def conversation_sample(record: Row, read: Callable[[str], bytes], facts: Row) -> Sample:
-    """The turns of a conversation: what the human says is read, the answers are learned, images go through the ViT.
+    """The turns of a conversation: the answers are learned, all else is read, and images go through the ViT.
+
+    Answers are what "gpt" (or "assistant") says; what "human" (or "user") and "system" say is read.
 
     Args:
         record: conversations and, where there are images, image (one name or a list).
@@ -98,7 +104,7 @@ def conversation_sample(record: Row, read: Callable[[str], bytes], facts: Row) -
         facts: see `caption_sample`.
 
     Raises:
-        RecordingError: turns of another form, or more `<image>` marks than images, or fewer.
+        RecordingError: turns of another form or by another speaker, or more `<image>` marks than images, or fewer.
     """
     turns = record.get("conversations")
     names = record.get("image") or []
@@ -112,10 +118,15 @@ def conversation_sample(record: Row, read: Callable[[str], bytes], facts: Row) -
             f'Expected conversations like [{{"from": "human", "value": "Where?"}}, {{"from": "gpt", "value": "Left."}}], '
             f"got {turns!r:.80}."
         )
+    strangers = {each["from"] for each in turns} - _SPEAKERS
+    if strangers:
+        raise RecordingError(
+            f"Expected turns from {', '.join(sorted(_SPEAKERS))}, got one from {min(strangers)!r:.40}. Rename it."
+        )
     waiting = list(names)
     parts: list[Row] = []
     for turn in turns:
-        if turn["from"] != "human":
+        if turn["from"] in _ANSWERING:
             parts.append(_text(turn["value"].strip(), "answer", loss=True))
             continue
         for number, piece in enumerate(turn["value"].split(IMAGE_MARK)):
@@ -192,6 +203,8 @@ def _own_column(sample: Sample, **own: Any) -> str:
 def _edit_lists(row: Row) -> tuple[list[Row], list[list[Row]]]:
     """The images as start images, and the phrasings of every step as texts."""
     images, steps = row["image_list"] or [], row["instruction_list"] or []
+    if not isinstance(steps, list) or not all(each is None or isinstance(each, (str, list)) for each in steps):
+        raise RecordingError(f"Expected a list of phrasings per step, got {steps!r:.80}.")
     # A step with a single phrasing is sometimes written as a bare text.
     phrasings: list[list[str]] = [[each] if isinstance(each, str) else list(each or ()) for each in steps]
     if len(images) < 2 or len(phrasings) != len(images) - 1 or not all(phrasings):
@@ -203,11 +216,14 @@ def _edit_lists(row: Row) -> tuple[list[Row], list[list[Row]]]:
         raise RecordingError(f"Expected phrasings as texts, got {phrasings!r:.80}.")
     own = _own(row)
     times, roles = own.get("times") or [None] * len(images), own.get("roles") or ["action"] * len(phrasings)
-    if len(times) != len(images) or len(roles) != len(phrasings):
-        raise RecordingError(f"The column {OWN_COLUMN} belongs to another row: {len(times)} times, {len(images)} images.")
+    lists = isinstance(times, list) and isinstance(roles, list)
+    if not lists or len(times) != len(images) or len(roles) != len(phrasings):
+        raise RecordingError(
+            f"The column {OWN_COLUMN} is of another row: {times!r:.40} as times, {roles!r:.40} as roles, {len(images)} images."
+        )
     shown = {"kind": "image", "vae": True, "vit": bool(own.get("vit", True))}
     started: list[Row] = [{**shown, "image": image, "time": time} for image, time in zip(images, times, strict=True)]
-    return started, [[_text(text, role) for text in each] for each, role in zip(phrasings, roles, strict=True)]
+    return started, [[_checked(_text(text, role)) for text in each] for each, role in zip(phrasings, roles, strict=True)]
 
 
 def _edit_parts(images: Sequence[Row], words: Sequence[Row]) -> list[Row]:
@@ -219,13 +235,16 @@ def _edit_parts(images: Sequence[Row], words: Sequence[Row]) -> list[Row]:
 
 
 def _sample(row: Row, parts: Sequence[Row], facts: Row) -> Sample:
-    return check_sample({**facts, **_own(row).get("fields", {}), "parts": tuple(parts)})
+    fields = _own(row).get("fields", {})
+    if not isinstance(fields, dict):
+        raise RecordingError(f"Expected the fields in the column {OWN_COLUMN} as a JSON object, got {fields!r:.80}.")
+    return check_sample({**facts, **fields, "parts": tuple(parts)})
 
 
 def _own(row: Row) -> dict[str, Any]:
     try:
         own = json.loads(row.get(OWN_COLUMN) or "{}")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise RecordingError(f"Expected JSON in the column {OWN_COLUMN}, but {error}.") from error
     if not isinstance(own, dict):
         raise RecordingError(f"Expected a JSON object in the column {OWN_COLUMN}, got {own!r:.80}.")
@@ -234,6 +253,20 @@ def _own(row: Row) -> dict[str, Any]:
 
 def _text(text: str, role: str, *, loss: bool = False) -> Row:
     return {"kind": "text", "text": text, "role": role, "loss": loss}
+
+
+def _checked(text: Row) -> Row:
+    """The text itself, when it is fit for a sample: all that may be drawn are looked at, not only the one that is.
+
+    Raises:
+        RecordingError: it is not.
+    """
+    try:
+        TextPart.model_validate(text)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise RecordingError(f"A text of role {text['role']} cannot be used: {reason}.") from error
+    return text
 
 
 def _one(choices: Sequence[_Choice], rng: np.random.Generator | None) -> _Choice:

@@ -17,6 +17,7 @@ from bagel_world.episodes.samples import Sample
 from bagel_world.episodes.shards import shard_paths
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.training.data.published import PublishedFolder
+from bagel_world.training.data.walks import identity_of
 
 Read = Callable[[int, np.random.Generator], Sample]
 """Gives the sample at a place; what is random about it (which of several captions) comes from the generator."""
@@ -32,6 +33,7 @@ class Source:
         read: gives a sample; called by several threads where threads read ahead.
         weight: share of the draws, in any unit.
         blocks: how many samples lie together (in one shard) and are best read together; empty where that does not matter.
+        identity: tells these samples from others of the same number; empty where nobody knows.
         lost: what is wrong with files whose samples have no places, as no manifest says how many there were.
 
     Raises:
@@ -43,6 +45,7 @@ class Source:
     read: Read
     weight: float = 1.0
     blocks: tuple[int, ...] = ()
+    identity: str = ""
     lost: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -91,9 +94,10 @@ class SourceConfig(BaseModel):
             "lost": tuple(found.unlisted_damage),
         }
         if isinstance(found, PublishedFolder):
-            return Source(read=found.draw, blocks=found.blocks, **facts)
+            return Source(read=found.draw, blocks=found.blocks, identity=identity_of(files_of(self.folder)), **facts)
         blocks = tuple(shard.samples for shard in found.shards)
-        return Source(read=lambda place, rng: found[place], blocks=blocks, **facts)
+        listed = identity_of([shard.model_dump() for shard in found.shards])  # a shard that is damaged since keeps its places
+        return Source(read=lambda place, rng: found[place], blocks=blocks, identity=listed, **facts)
 
 
 def note_lost(source: Source, damage: Damage) -> None:

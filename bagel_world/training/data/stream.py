@@ -63,6 +63,7 @@ class Position(BaseModel):
     draws: int = Field(ge=0)
     counts: dict[str, int]
     lengths: dict[str, int]
+    identities: dict[str, str] = Field(default_factory=dict)
     damaged: dict[str, tuple[int, ...]] = Field(default_factory=dict)
 
 
@@ -178,6 +179,7 @@ class SampleStream(Generic[Made], Iterator[Made]):
             draws=draws,
             counts={each.name: count for each, count in zip(self._sources, counts, strict=True)},
             lengths=self._lengths(),
+            identities=self._identities(),
             damaged={name: tuple(sorted(places)) for name, places in self.damage.places.items()},
         ).model_dump(mode="json")
 
@@ -199,6 +201,13 @@ class SampleStream(Generic[Made], Iterator[Made]):
             raise TrainingError(
                 f"The samples have changed since this position was saved: {found.lengths} then, {self._lengths()} now. "
                 "Bring back the folders as they were, or start the stream anew."
+            )
+        now = self._identities()
+        others = [name for name, identity in found.identities.items() if now.get(name, identity) != identity]
+        if others:
+            raise TrainingError(
+                f"The samples of {', '.join(others)} are as many as when this position was saved, but not the same, or in other "
+                "shards. Bring back the folders as they were, or start the stream anew."
             )
         for waiting in self._ahead:
             waiting[0].cancel()
@@ -242,6 +251,9 @@ class SampleStream(Generic[Made], Iterator[Made]):
 
     def _lengths(self) -> dict[str, int]:
         return {each.name: each.count for each in self._sources}
+
+    def _identities(self) -> dict[str, str]:
+        return {each.name: each.identity for each in self._sources if each.identity}
 
 
 def same(drawn: Drawn) -> Drawn:
