@@ -83,6 +83,10 @@ def from_video(
         bool | None,
         typer.Option(help="Crop black borders; by default unless words come from a sidecar.", rich_help_panel=CLIPS),
     ] = None,
+    keep_black: Annotated[
+        bool | None,
+        typer.Option(help="Keep black pictures and fades; by default where words come from a sidecar.", rich_help_panel=CLIPS),
+    ] = None,
     keep_frozen: Annotated[
         bool | None,
         typer.Option(
@@ -108,8 +112,8 @@ def from_video(
     Example: bagel-world data from-video films/ data/films --captions sidecar --size 128x128 --license CC-BY-4.0
     """
     found = find_sources(paths)
-    # Whoever recorded actions recorded no cuts, but steps that look like some; a dark scene has no borders; waiting is an action;
-    # and before a camera that stands still, clips of other actions look alike.
+    # Whoever recorded actions recorded no cuts, but steps that look like some. A dark scene is none, and has no borders; waiting is
+    # an action; and before a camera that stands still, clips of other actions look alike.
     acted = captions == "sidecar"
     config = _config(
         clips={
@@ -117,6 +121,7 @@ def from_video(
             "cuts": not acted if cuts is None else cuts,
             "cut_threshold": cut_threshold,
             "borders": not acted if borders is None else borders,
+            "black": not (acted if keep_black is None else keep_black),
             "min_seconds": min_seconds,
             "max_seconds": max_seconds,
             "min_side": min_side,

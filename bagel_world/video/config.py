@@ -25,6 +25,8 @@ class ClipConfig(BaseModel):
     """How different two pictures in a row are at a cut: the geometric mean of the difference of colors and of structure."""
     borders: bool = True
     """Crop black borders."""
+    black: bool = True
+    """Drop black pictures, and fades into and out of them."""
     black_level: int = Field(default=20, ge=0, le=255)
     """Brightness up to which a pixel is black."""
     frozen_seconds: float | None = Field(default=1.0, gt=0)

@@ -29,8 +29,10 @@ def find_stretches(timeline: Timeline, breaks: Flags, config: ClipConfig) -> npt
         breaks: where a shot begins.
         config: which stretches count.
     """
-    black = find_black(timeline, config.black_level)
-    found: dict[Reason, Flags] = {"black": black, "fade": find_fades(timeline, black, breaks)}
+    found: dict[Reason, Flags] = {}
+    if config.black:
+        found["black"] = find_black(timeline, config.black_level)
+        found["fade"] = find_fades(timeline, found["black"], breaks)
     if config.frozen_seconds is not None:
         found["frozen"] = find_frozen(timeline, config.frozen_seconds)
     if config.blur_limit is not None:

@@ -62,7 +62,7 @@ def test_before_a_camera_that_stands_still_every_action_counts(tmp_path: Path) -
         frames = [np.zeros((96, 96, 3), np.uint8) for _ in range(30)]
         for place, frame in enumerate(frames):
             left = 40 + step * place // 2
-            frame[30:54, left : left + 24] = 220
+            frame[30:42, left : left + 12] = 220  # too little for the pictures not to count as black
         write_film(films / f"{film}.mp4", frames, fps=10)
         (films / f"{film}.csv").write_text(f"start,end,text\n0,1,Push {film}\n1,2,Push {film}\n")
     run(films, tmp_path / "out", "--captions", "sidecar")
@@ -70,6 +70,7 @@ def test_before_a_camera_that_stands_still_every_action_counts(tmp_path: Path) -
     assert sorted(texts) == ["Push a", "Push a", "Push b", "Push b"]
     report = Report.model_validate_json((tmp_path / "out" / "report.json").read_text())
     assert (report.clips["kept"], report.clips["cropped"], report.clips["duplicate"]) == (2, 0, 0)
+    assert report.pictures["clips"] == report.pictures["decoded"] == 60
 
 
 def test_a_function_in_the_folder_one_stands_in_gives_the_words(
