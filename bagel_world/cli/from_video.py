@@ -112,8 +112,8 @@ def from_video(
     Example: bagel-world data from-video films/ data/films --captions sidecar --size 128x128 --license CC-BY-4.0
     """
     found = find_sources(paths)
-    # Whoever recorded actions recorded no cuts, but steps that look like some. A dark scene is none, and has no borders; waiting is
-    # an action; and before a camera that stands still, clips of other actions look alike.
+    # Whoever recorded actions recorded no cuts, but steps that look like some. A dark scene is none, and has no borders; waiting
+    # is an action; and before a camera that stands still, clips of other actions look alike.
     acted = captions == "sidecar"
     config = _config(
         clips={
