@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from bagel_world.cli.claim import claim
+from bagel_world.cli.measuring import check_places
 from bagel_world.cli.train import follow_on, progress_bar
+from bagel_world.errors import RecordingError
 from bagel_world.evaluation.figures import Curve, Panel, check_figures, save_figure
 from bagel_world.files import replace_text
 from bagel_world.training.ablation import LOSSES, AblationPlan, AblationRun, read_ablations, recipes_of, run_ablations, table_of
@@ -32,16 +34,22 @@ def ablate(
     """
     ablations = read_ablations(plan)
     check_figures()
+    check_places(ablations.run if figure is None else figure.parent)
     for recipe in recipes_of(ablations).values():
         check_defaults(recipe.model_shape().world)
     claim(context, ablations.run)
     console = Console(stderr=True)
     with progress_bar(console) as bar:
         runs = run_ablations(ablations, lambda name: follow_on(bar, name))
-    replace_text(ablations.run / "ablations.json", json.dumps([asdict(run) for run in runs], indent=2) + "\n")
     table = table_of(runs)
-    replace_text(ablations.run / "ablations.md", table)
     print(table, end="")
+    try:
+        replace_text(ablations.run / "ablations.json", json.dumps([asdict(run) for run in runs], indent=2) + "\n")
+        replace_text(ablations.run / "ablations.md", table)
+    except OSError as error:
+        raise RecordingError(
+            f"Could not write the table to {ablations.run}: {error}. Free some space, then run it again."
+        ) from error
     panels = panels_of(ablations, runs)
     if not panels:
         console.print("No figure: no run was measured on the way. Set mot.validate_every to mot.steps or less.", highlight=False)

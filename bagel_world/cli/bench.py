@@ -15,6 +15,7 @@ from bagel_world.cli.measuring import (
     DeviceOption,
     JsonOption,
     SamplingOption,
+    check_places,
     finish,
     progress_bar,
 )
@@ -50,11 +51,12 @@ def bench(
     With --training RECIPE: the share of the best matrix products that forward and backward reach, and what part of a training
     step goes to them, to the optimizer and to waiting for data; how full packs are.
     """
+    check_places(out, json_path)
+    if threads is not None:
+        torch.set_num_threads(threads)
     if training is not None:
         finish(_training_report(context, training, out, quick=quick), out, json_path, "bench_training")
         return
-    if threads is not None:
-        torch.set_num_threads(threads)
     subject = Subject.load(checkpoint, device=device, sampling=sampling)
     config = QUICK if quick else SpeedConfig()
     with progress_bar() as track:
@@ -84,7 +86,12 @@ def _training_report(context: typer.Context, recipe: Path, out: Path, *, quick: 
         checkpoint=str(recipe),
         checkpoint_hash="fresh",
         seed=shape.seed,
-        setting={**config.model_dump(mode="json"), "workers": shape.workers, "precision": shape.mot.precision},
+        setting={
+            **config.model_dump(mode="json"),
+            "workers": shape.workers,
+            "threads": torch.get_num_threads(),
+            "precision": shape.mot.precision,
+        },
         rows=tuple(rows),
         notes=("Quick: too few steps for figures to be quoted.",) if quick else (),
     )

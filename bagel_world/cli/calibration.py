@@ -15,8 +15,10 @@ from bagel_world.cli.measuring import (
     JsonOption,
     SamplingOption,
     SeedOption,
+    check_places,
     describe_footage,
     finish,
+    footage_notes,
     kind_of_footage,
     progress_bar,
 )
@@ -50,6 +52,7 @@ def calibration(
 
     Example: bagel-world eval calibration --checkpoint nano --data data/house/test --n 512
     """
+    check_places(out, json_path)
     episodes = EpisodeFolder(data)
     subject = Subject.load(checkpoint, task=kind_of_footage(data, episodes).task, device=device, sampling=sampling)
     config = CalibrationConfig(n=n, context=frames, steps=steps, seed=seed, batch=batch)
@@ -65,6 +68,6 @@ def calibration(
         setting={**config.model_dump(mode="json"), **subject.setting},
         compute=subject.compute,
         rows=(*findings.rows, *read),
-        notes=findings.notes,
+        notes=(*footage_notes(data), *findings.notes),
     )
     finish(report, out, json_path, "calibration")

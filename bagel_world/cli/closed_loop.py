@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from bagel_world.cli.claim import claim
 from bagel_world.cli.command_line import command_line
 from bagel_world.cli.measuring import (
     CheckpointOption,
@@ -16,6 +17,7 @@ from bagel_world.cli.measuring import (
     JsonOption,
     SamplingOption,
     SeedOption,
+    check_places,
     finish,
     progress_bar,
 )
@@ -33,7 +35,7 @@ from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.subject import Subject
 from bagel_world.sims.doom import Doom
 from bagel_world.sims.house import House
-from bagel_world.world.scoring import Scorer, make_scorer
+from bagel_world.world.scoring import Scorer, check_writes, make_scorer
 
 DEFAULT_STOPS = {
     ("reach", "object"): 0.8,
@@ -95,12 +97,15 @@ def closed_loop(
 
     Example: bagel-world eval closed-loop --checkpoint nano --goal image --n 300
     """
+    claim(context, out)
+    check_places(out, json_path)
     if sim == "doom" and goal != "image":
         raise ConfigError("Missions in Doom have pictures as goals: its rooms hold no objects. Leave out --goal object.")
     subject = Subject.load(checkpoint, task="navigate", device=device, sampling=sampling)
     name = scorer or "reach"
     rule = StopRule(at_least=DEFAULT_STOPS.get((name, goal), 0.9) if stop_at is None else stop_at)
     judge = _scorer(name)
+    _check_scorer(name, goal, subject)
     maneuvers, counts = Maneuvers(turns=turns, steps=steps), sorted(set(rollouts or (1, 3, 9)))
     height, width = subject.world.frame_size
     settings = {
@@ -147,6 +152,23 @@ def _scorer(name: str) -> Scorer:
     if found is None:
         raise ConfigError("The scorer 'none' tells nothing apart. Choose reach, effnet, goal_image, judge or random.")
     return found
+
+
+def _check_scorer(name: str, goal: GoalKind, subject: Subject) -> None:
+    """Check that a scorer can tell such goals apart.
+
+    Raises:
+        ConfigError: it needs goals of the other kind.
+        CapabilityError: it is the judge of a checkpoint that cannot write.
+    """
+    if goal == "image" and name == "judge":
+        raise ConfigError(
+            "The scorer 'judge' reads goals in words. Choose --goal object, or --scorer reach, effnet or goal_image."
+        )
+    if goal == "object" and name in ("effnet", "goal_image"):
+        raise ConfigError(f"The scorer {name!r} compares pictures. Choose --goal image, or --scorer reach or judge.")
+    if name == "judge":
+        check_writes(subject.world, "The scorer 'judge'")
 
 
 def _chosen(everybody: list[Contestant], only: list[str] | None) -> list[Contestant]:

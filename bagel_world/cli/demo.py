@@ -43,7 +43,7 @@ def demo(
     console = Console()
     world = BagelWorld.from_pretrained(checkpoint)
     real = _held_out(world, episode, steps)
-    console.print(f"Two frames of a house that was held out from training, then {steps} steps imagined by {checkpoint!r}.")
+    console.print(f"Two frames of a walk that was held out from training, then {steps} steps imagined by {checkpoint!r}.")
     imagined, milliseconds = _imagine(world, real, steps, seed)
     truth = real.frames[SEEN : SEEN + steps]
     console.print(_table(real, imagined, truth, milliseconds))

@@ -16,6 +16,7 @@ from bagel_world.cli.measuring import (
     JsonOption,
     SamplingOption,
     SeedOption,
+    check_places,
     finish,
 )
 from bagel_world.episodes import EpisodeFolder
@@ -58,6 +59,7 @@ def divergence(
 
     Example: bagel-world eval divergence "Look left" "Look left" "Move forward" "Look right" --house 7
     """
+    check_places(out, json_path)
     subject = Subject.load(checkpoint, device=device, sampling=sampling)
     real, described = (
         _recorded(data, episode, steps, given, actions) if data else _driven(subject, actions, house, split, steps, given, seed)

@@ -13,8 +13,10 @@ from bagel_world.episodes.manifest import read_manifest, write_manifest
 from bagel_world.episodes.shards import EpisodeFolder, write_shard
 from bagel_world.errors import BagelWorldError, CheckpointError, ConfigError
 from bagel_world.files import copy_whole
-from bagel_world.model.checkpoint import load
+from bagel_world.model.checkpoint import check_finite, load
+from bagel_world.model.config import WorldDefaults
 from bagel_world.types import Episode
+from bagel_world.world.config import check_defaults
 from bagel_world.world.simulator import STARTS_FOLDER, start_folders
 
 
@@ -30,10 +32,16 @@ def export(
 
     Example: bagel-world export runs/nano/checkpoint my_world --starts data/house/test:28,15 --starts data/turntable/test:3
     """
-    load(checkpoint)
+    loaded = load(checkpoint)
+    check_finite(loaded)
+    check_defaults(loaded.config.world)
     if to.exists() and to.samefile(checkpoint):
         raise ConfigError(f"Expected another folder to export to than the checkpoint's own, got {to} for both.")
     chosen = {source: _chosen(source) for source in starts or []}
+    for source, episodes in chosen.items():
+        _check_starts(source, episodes, loaded.config.world)
+    for folder in () if chosen else start_folders(checkpoint):
+        _check_starts(str(folder), list(EpisodeFolder(folder)), loaded.config.world)
     try:
         to.mkdir(parents=True, exist_ok=True)
         for path in sorted(checkpoint.iterdir()):
@@ -45,11 +53,37 @@ def export(
         raise
     except OSError as error:
         raise CheckpointError(
-            f"The checkpoint could not be written to {to}: {error}. Free some space and export again."
+            f"The checkpoint could not be written to {to}: {error}. Free some space, or export to another folder."
         ) from error
     size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file()) / 1e6
     count = sum(len(EpisodeFolder(each)) for each in start_folders(to))
     Console(stderr=True).print(f"{to}: {size:.1f} MB, {count} episodes to start from")
+
+
+def _check_starts(source: str, episodes: list[Episode], world: WorldDefaults) -> None:
+    """Check that the world can start from episodes.
+
+    Raises:
+        ConfigError: they have another size, were trained on, or show none of its actions.
+    """
+    words = {word for task in world.tasks.values() for word in task}
+    height, width = world.frame_size
+    for episode in episodes:
+        size, said = episode.frames.shape[1:3], {action.text for action in episode.actions}
+        if size != (height, width):
+            raise ConfigError(
+                f"Expected episodes of {height} x {width} pixels to start from, as the checkpoint imagines them, got "
+                f"{size[0]} x {size[1]} in {source}."
+            )
+        if episode.metadata.get("split") == "train":
+            raise ConfigError(
+                f"Expected episodes held out from training to start from, got some of the split 'train' in {source}."
+            )
+        if said and not said & words:
+            raise ConfigError(
+                f"Expected episodes with actions of the checkpoint to start from ({', '.join(sorted(words))}), got "
+                f"{min(said)!r:.60} in {source}."
+            )
 
 
 def _replace_starts(checkpoint: Path, to: Path, chosen: dict[str, list[Episode]]) -> None:

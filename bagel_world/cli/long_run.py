@@ -15,6 +15,7 @@ from bagel_world.cli.measuring import (
     JsonOption,
     SamplingOption,
     SeedOption,
+    check_places,
     finish,
     progress_bar,
 )
@@ -49,6 +50,7 @@ def long_run(
 
     Example: bagel-world eval long --checkpoint nano --steps 500 --sinks 1
     """
+    check_places(out, json_path)
     check_figures()
     given = {"sinks": sinks, "max_frames": max_frames, "keep_frames": keep_frames, "reuse_latents": reuse_latents}
     policy: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

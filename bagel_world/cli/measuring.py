@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, TypeVar
 
 import typer
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bagel_world.episodes import EpisodeFolder, read_manifest
+from bagel_world.errors import RecordingError
 from bagel_world.evaluation.kinds import FootageKind, kind_of, kind_of_episode
 from bagel_world.evaluation.report import Report, to_table, write_report
 from bagel_world.evaluation.sheets import Strip, save_sheet
@@ -37,6 +39,34 @@ def progress_bar() -> Iterator[Track]:
             return progress.track(items, description=what)
 
         yield track
+
+
+def check_places(out: Path, json_path: Path | None = None) -> None:
+    """Check that a report and its pictures will find a place, before anything is measured.
+
+    Raises:
+        RecordingError: one of them cannot be written.
+    """
+    if json_path is not None and json_path.is_dir():
+        raise RecordingError(f"Expected --json to name a file, got the folder {json_path}.")
+    for folder in (out, *(() if json_path is None else (json_path.parent,))):
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        try:
+            with TemporaryFile(dir=there):  # nothing is left behind: the command may still refuse to begin
+                pass
+        except OSError as error:
+            raise RecordingError(f"Cannot write to {folder}: {error}. Choose another place.") from error
+
+
+def footage_notes(folder: Path) -> tuple[str, ...]:
+    """A remark on footage that checkpoints are trained on."""
+    manifest = read_manifest(folder)
+    return () if manifest is None else split_notes([manifest.split])
+
+
+def split_notes(splits: Iterable[str]) -> tuple[str, ...]:
+    """A remark where the split that checkpoints are trained on is among these."""
+    return ("This is of the split 'train': checkpoints may have learned it by heart.",) if "train" in splits else ()
 
 
 def describe_footage(folder: Path, episodes: EpisodeFolder) -> str:

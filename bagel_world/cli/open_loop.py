@@ -15,8 +15,10 @@ from bagel_world.cli.measuring import (
     JsonOption,
     SamplingOption,
     SeedOption,
+    check_places,
     describe_footage,
     finish,
+    footage_notes,
     kind_of_footage,
     progress_bar,
 )
@@ -56,6 +58,7 @@ def open_loop(
 
     Example: bagel-world eval open-loop --checkpoint nano --data data/house/test --n 1440
     """
+    check_places(out, json_path)
     episodes = EpisodeFolder(data)
     kind = kind_of_footage(data, episodes)
     subject = Subject.load(checkpoint, task=kind.task, device=device, sampling=sampling)
@@ -72,7 +75,7 @@ def open_loop(
         setting={**config.model_dump(mode="json"), **subject.setting},
         compute=subject.compute,
         rows=findings.rows,
-        notes=findings.notes,
+        notes=(*footage_notes(data), *findings.notes),
     )
     finish(report, out, json_path, "open_loop", findings.sheets)
 

@@ -15,8 +15,10 @@ from bagel_world.cli.measuring import (
     DeviceOption,
     JsonOption,
     SeedOption,
+    check_places,
     describe_footage,
     finish,
+    footage_notes,
     progress_bar,
 )
 from bagel_world.episodes import EpisodeFolder
@@ -47,6 +49,7 @@ def solvers(
 
     Example: bagel-world eval solvers --checkpoint nano --data data/house/test --n 512
     """
+    check_places(out, json_path)
     check_figures()
     episodes = EpisodeFolder(data)
     perceive = load_feature_distance()
@@ -64,7 +67,7 @@ def solvers(
         seed=seed,
         setting={**config.model_dump(mode="json"), **subject.setting},
         rows=found.rows(),
-        notes=(found.verdict(),),
+        notes=(*footage_notes(data), found.verdict()),
     )
     finish(report, out, json_path, "solvers")
     figure = save_figure(found.panels(), out / "solvers.png", title=f"{checkpoint}: {n} held-out next frames")

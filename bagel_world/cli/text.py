@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from bagel_world.cli.command_line import command_line
-from bagel_world.cli.measuring import CheckpointOption, DeviceOption, JsonOption, SeedOption, finish, progress_bar
+from bagel_world.cli.measuring import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    SeedOption,
+    check_places,
+    finish,
+    progress_bar,
+    split_notes,
+)
 from bagel_world.episodes.sample_folder import SampleFolder
 from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.subject import Subject
@@ -37,7 +46,9 @@ def text(
 
     Example: bagel-world eval text --data data/words/test
     """
+    check_places(out, json_path)
     samples = SampleFolder(data)
+    splits = sorted({shard.split for shard in samples.shards})
     subject = Subject.load(checkpoint, device=device)
     config = TextConfig(most=n, seed=seed, batch=batch)
     with progress_bar() as track:
@@ -46,11 +57,11 @@ def text(
         command=command_line(context),
         checkpoint=checkpoint,
         checkpoint_hash=subject.weights,
-        data=f"{data} ({len(samples)} samples)",
+        data=f"{data} ({' and '.join(splits)} split, {len(samples)} samples)",
         seed=seed,
         setting={**config.model_dump(mode="json"), **subject.setting},
         compute=subject.compute,
         rows=findings.rows,
-        notes=findings.notes,
+        notes=(*split_notes(splits), *findings.notes),
     )
     finish(report, out, json_path, "text")

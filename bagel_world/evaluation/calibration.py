@@ -1,28 +1,32 @@
 """Calibration: how often scorers are right about success, measured against what the simulator knows.
 
-A case is a frame at the end of a recorded stretch and a goal. `goal_image`: the goal is a frame of the same episode, and the
-truth is whether it shows the same view (within 0.25 m and 15 degrees; without poses, whether hardly a pixel differs). `judge`:
-the goal is to stand in front of an object of the house, and the truth is whether one does. Half of the cases are true. The frame
-is the recorded one, or what the world imagines in its place after some steps of its own.
+A case is a frame at the end of a recorded stretch and a goal. `goal_image`: the goal is a picture of the same scene, and the
+truth is whether it shows the same view (within 0.25 m and 15 degrees; without poses, whether hardly a pixel differs). It is never
+the frame itself: where the episode has no other of that view, the simulator draws one in houses, and elsewhere there is no case.
+`judge`: the goal is to stand in front of an object of the house, and the truth is whether one does. Half of the cases are true.
+The frame is the recorded one, or what the world imagines in its place after some steps of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from bagel_world.errors import ConfigError
+from bagel_world.errors import ConfigError, MissingExtraError, SimulatorError
 from bagel_world.evaluation.metrics import RESAMPLES, Interval, mean_interval
 from bagel_world.evaluation.open_loop import Findings
 from bagel_world.evaluation.ranking import auc_interval, resampled
 from bagel_world.evaluation.report import Row, by_metric, make_row
+from bagel_world.evaluation.scenes import HouseScenes
 from bagel_world.evaluation.subject import Subject, Track, batches, seed_for, untracked
-from bagel_world.evaluation.windows import Window, cut_window, is_new_view
+from bagel_world.evaluation.windows import Window, cut_window, is_new_view, scenes_note
 from bagel_world.sims.captions import STANDING
 from bagel_world.sims.house import House
 from bagel_world.sims.naming import public_name
@@ -83,18 +87,47 @@ def measure_calibration(
         ConfigError: the footage has another frame size, or no goals of which some are reached and some are not.
     """
     subject.check_footage(episodes[0].frames)
-    rows: list[Row] = []
     notes: list[str] = []
-    pictures = draw_cases(episodes, config, picture_goals)
-    rows += _rows(subject, pictures, {"goal_image": GoalImageScorer(), "random": RandomScorer()}, config, track)
-    judges: dict[str, Scorer] = {"judge, whole context": JudgeScorer(), "judge, newest frame": JudgeScorer(sees="frame")}
+    pictures = _picture_cases(episodes, config, notes)
+    asked: list[tuple[list[Case], dict[str, Scorer]]] = [(pictures, {"goal_image": GoalImageScorer(), "random": RandomScorer()})]
     if not can_write(subject.world):
         notes.append("This checkpoint was never taught to write: it has no judge.")
-    elif episodes[0].metadata.get("source") != public_name(House):
+    elif not _is_of_houses(episodes):
         notes.append("The judge is measured on footage of houses, where it is known what stands in front of whom.")
     else:
-        rows += _rows(subject, draw_cases(episodes, config, object_goals), judges, config, track)
+        objects = _cases(episodes, config, object_goals, "goals in words", notes)
+        judges = {"judge, whole context": JudgeScorer(), "judge, newest frame": JudgeScorer(sees="frame")}
+        asked.append((objects, dict(judges)))
+    if not any(cases for cases, _ in asked):
+        raise ConfigError(" ".join(notes))
+    rows = [row for cases, scorers in asked if cases for row in _rows(subject, cases, scorers, config, track)]
+    notes += scenes_note(case.window.group for cases, _ in asked for case in cases)
     return Findings(rows=by_metric(rows), sheets={}, notes=tuple(notes))
+
+
+def _is_of_houses(episodes: Sequence[Episode]) -> bool:
+    return episodes[0].metadata.get("source") == public_name(House)
+
+
+def _picture_cases(episodes: Sequence[Episode], config: CalibrationConfig, notes: list[str]) -> list[Case]:
+    if not _is_of_houses(episodes) or episodes[0].poses is None:
+        return _cases(episodes, config, picture_goals, "goal pictures", notes)
+    height, width = episodes[0].frames.shape[1:3]
+    try:
+        with closing(HouseScenes((height, width))) as scenes:
+            return _cases(episodes, config, partial(picture_goals, scenes=scenes), "goal pictures", notes)
+    except (MissingExtraError, SimulatorError) as error:
+        notes.append(f"There are no figures of goal pictures: {error}")
+        return []
+
+
+def _cases(episodes: Sequence[Episode], config: CalibrationConfig, goals: Goals, what: str, notes: list[str]) -> list[Case]:
+    """The cases; a note and none where the footage has too few."""
+    try:
+        return draw_cases(episodes, config, goals)
+    except ConfigError as error:
+        notes.append(f"There are no figures of {what}: {error}")
+        return []
 
 
 Goals = Callable[[Episode, int, np.random.Generator], Iterator[tuple[Goal, bool]]]
@@ -131,11 +164,24 @@ def draw_cases(episodes: Sequence[Episode], config: CalibrationConfig, goals: Go
     return found[True][:pairs] + found[False][:pairs]
 
 
-def picture_goals(episode: Episode, end: int, rng: np.random.Generator) -> Iterator[tuple[Goal, bool]]:
-    """A frame of the episode that shows the same view, the frame itself where no other does, and one that shows another."""
+def picture_goals(
+    episode: Episode, end: int, rng: np.random.Generator, *, scenes: HouseScenes | None = None
+) -> Iterator[tuple[Goal, bool]]:
+    """Another picture of the same view, and one of another view.
+
+    Args:
+        episode: recorded.
+        end: which frame of it is asked about.
+        rng: chooses.
+        scenes: draws the same view from nearby where no other frame shows it; without, there is no such picture then.
+    """
     same = np.array([shows_same(episode, end, place) for place in range(len(episode.frames))])
     others = np.flatnonzero(same & ~_equal(episode, end))
-    yield Goal(image=episode.frames[rng.choice(others) if len(others) else end]), True
+    near = episode.frames[rng.choice(others)] if len(others) else None
+    if near is None and scenes is not None:
+        near = scenes.view_near(episode, end, rng)
+    if near is not None:
+        yield Goal(image=near), True
     if not same.all():
         yield Goal(image=episode.frames[rng.choice(np.flatnonzero(~same))]), False
 

@@ -35,7 +35,7 @@ from bagel_world.evaluation.report import Row, by_metric
 from bagel_world.evaluation.scenes import TableScenes
 from bagel_world.evaluation.sheets import Strip
 from bagel_world.evaluation.subject import Subject, Track, seed_for, untracked
-from bagel_world.evaluation.windows import Window, draw_windows
+from bagel_world.evaluation.windows import Window, draw_windows, scenes_note
 from bagel_world.evaluation.yaws import yaw_rows
 from bagel_world.types import Episode
 
@@ -93,12 +93,10 @@ def measure_control(
         ConfigError: the footage has another frame size, too little of it, or no action that the world knows.
     """
     kind = kind_of_episode(episodes[0]) if kind is None else kind
-    check_control(subject, episodes, kind)
-    windows = draw_windows(episodes, n=config.n, context=config.context, horizon=1, seed=seed_for(config.seed, FUTURES))
-    windows = [window for window in windows if window.asked[0].text in subject.words]
-    if not windows:
-        raise ConfigError(f"Expected footage with some of the actions {list(subject.words)}, found none of them.")
-    found = _Found()
+    windows, places = check_control(subject, episodes, kind, config)
+    found = _Found(notes=[*scenes_note(window.group for window in windows)])
+    if len(windows) < config.n:
+        found.notes.append(f"{config.n - len(windows)} of {config.n} places were left out: actions that the world does not know.")
     if kind.name == "drops":
         _measure_waits(subject, windows, kind, config, track, found)
         return found.findings()
@@ -109,17 +107,19 @@ def measure_control(
     found.rows += probe_rows(probe, futures, subject.words, config.seed)
     found.sheets["futures"] = future_strips(futures, [kind.caption(word) for word in subject.words])
     if kind.name == "turntable":
-        _measure_yaws(subject, episodes, config, track, found)
-    _measure_loops(subject, episodes, kind, probe, config, track, found)
+        _measure_yaws(subject, places, config, track, found)
+    _measure_loops(subject, places, kind, probe, config, track, found)
     return found.findings()
 
 
-def check_control(subject: Subject, episodes: Sequence[Episode], kind: FootageKind) -> None:
-    """Whether control can be measured here, before anything is trained for it.
+def check_control(
+    subject: Subject, episodes: Sequence[Episode], kind: FootageKind, config: ControlConfig
+) -> tuple[list[Window], list[Window]]:
+    """Where all actions are imagined, and where walks that return begin; whether control can be measured there.
 
     Raises:
         CapabilityError: the world lacks the action words by which such footage is measured.
-        ConfigError: the footage has another frame size.
+        ConfigError: the footage has another frame size, too little of it, or no action that the world knows.
     """
     missing = [word for word in kind.words if word not in subject.words]
     if missing and isinstance(kind, OtherFootage):
@@ -130,6 +130,12 @@ def check_control(subject: Subject, episodes: Sequence[Episode], kind: FootageKi
     if missing:
         raise CapabilityError(f"This footage shows actions that checkpoint {subject.name!r} was not taught: {missing}.")
     subject.check_footage(episodes[0].frames)
+    windows = draw_windows(episodes, n=config.n, context=config.context, horizon=1, seed=seed_for(config.seed, FUTURES))
+    windows = [window for window in windows if window.asked[0].text in subject.words]
+    if not windows:
+        raise ConfigError(f"Expected footage with some of the actions {list(subject.words)}, found none of them.")
+    places = [] if kind.name == "drops" else draw_places(episodes, n=config.loops, context=config.context, seed=config.seed)
+    return windows, places
 
 
 def _measure_waits(
@@ -145,9 +151,8 @@ def _measure_waits(
     found.sheets["futures"] = future_strips(futures, [kind.caption(word) for word in subject.words])
 
 
-def _measure_yaws(subject: Subject, episodes: Sequence[Episode], config: ControlConfig, track: Track, found: _Found) -> None:
+def _measure_yaws(subject: Subject, places: Sequence[Window], config: ControlConfig, track: Track, found: _Found) -> None:
     """How far the imagined views have turned."""
-    places = draw_places(episodes, n=config.loops, context=config.context, seed=config.seed)
     futures = imagine_futures(subject, places, seed=config.seed, batch=config.batch, track=track)
     height, width = places[0].frames.shape[1:3]
     try:
@@ -159,7 +164,7 @@ def _measure_yaws(subject: Subject, episodes: Sequence[Episode], config: Control
 
 def _measure_loops(
     subject: Subject,
-    episodes: Sequence[Episode],
+    places: Sequence[Window],
     kind: FootageKind,
     probe: ActionProbe,
     config: ControlConfig,
@@ -167,7 +172,6 @@ def _measure_loops(
     found: _Found,
 ) -> None:
     """Walks that must return."""
-    places = draw_places(episodes, n=config.loops, context=config.context, seed=config.seed)
     loops, turn, turned = (HOUSE_LOOPS, FULL_TURN, LEFT) if kind.name == "house" else (TABLE_LOOPS, TABLE_TURN, ROTATE_WORDS[1])
     for number, (name, words) in enumerate(loops.items()):
         free = places if FORWARD not in words else [place for place in places if is_free_ahead(place)]

@@ -51,7 +51,7 @@ _SHEET_STRIPS = 4
 
 def draw_places(episodes: Sequence[Episode], *, n: int, context: int, seed: int) -> list[Window]:
     """Places from which loops are walked."""
-    return draw_windows(episodes, n=n, context=context, horizon=1, seed=seed_for(seed, _LOOPS))
+    return draw_windows(episodes, n=n, context=context, horizon=1, seed=seed_for(seed, _LOOPS), asked_by="--loops")
 
 
 def walk_loop(

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from bagel_world.errors import ConfigError
 from bagel_world.evaluation.compared import COPY_LAST, LEAST_REGION, Compared, Mask
 from bagel_world.evaluation.features import FeatureDistance
 from bagel_world.evaluation.frechet import FeatureVectors, frechet_interval
@@ -23,7 +22,7 @@ from bagel_world.evaluation.metrics import Values, mean_interval, psnr, ratio_in
 from bagel_world.evaluation.report import Row, by_metric, make_row
 from bagel_world.evaluation.sheets import Strip
 from bagel_world.evaluation.subject import Subject, Track, batches, seed_for, untracked
-from bagel_world.evaluation.windows import Window, draw_windows
+from bagel_world.evaluation.windows import Window, draw_windows, scenes_note
 from bagel_world.types import Episode, Frame
 
 SHOWN_STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
@@ -90,40 +89,57 @@ def measure_open_loop(
         ConfigError: the footage has another frame size, or too little of it.
     """
     kind = kind_of_episode(episodes[0]) if kind is None else kind
-    notes = [] if perceive is not None else ["Without the extra `eval` there are no rows of EffNet-Lite feature distance."]
+    notes = (
+        []
+        if perceive is not None
+        else ["Without the extra `eval` there are no rows of EffNet-Lite features: feature and Fréchet distances."]
+    )
     subject.check_footage(episodes[0].frames)
     windows = draw_windows(episodes, n=config.n, context=config.context, horizon=1, seed=seed_for(config.seed, _ONE_STEP))
+    walks = _draw_walks(episodes, config, notes)
+    notes += scenes_note(window.group for window in windows)
     studied = kind.study(windows)
     imagined = imagine_next(subject, windows, config, track)
     compared = compare_next(subject, kind, windows, imagined, studied, config.seed)
     rows = [*compared.rows(perceive), *kind.more_rows(windows, compared, studied)]
     if describe is not None:
-        rows += frechet_rows(compared, describe)
+        rows += frechet_rows(compared, describe, notes)
     notes += studied.notes
     if kind.needs_poses and any(window.poses is None for window in windows):
         notes.append("Footage without poses: views that are new are not known.")
-    horizon = fit_horizon(episodes, config)
-    if horizon < config.horizon:
-        notes.append(f"Rollouts have {horizon} steps, as many as the episodes allow, not {config.horizon}.")
-    walks = draw_windows(
-        episodes, n=config.rollouts, context=config.rollout_context, horizon=horizon, seed=seed_for(config.seed, _ROLLOUT)
-    )
     rolled = imagine_rollouts(subject, walks, config, track)
     rows += rollout_rows(walks, rolled, kind.study(walks), perceive, config.seed)
     sheets = {"next": next_strips(compared, windows, kind), "rollouts": rollout_strips(walks, rolled, kind)}
     return Findings(rows=by_metric(rows), sheets=sheets, notes=tuple(notes))
 
 
-def fit_horizon(episodes: Sequence[Episode], config: OpenLoopConfig) -> int:
-    """The steps that a rollout can have in these episodes, going by the first one.
+def _draw_walks(episodes: Sequence[Episode], config: OpenLoopConfig, notes: list[str]) -> list[Window]:
+    """The windows of the rollouts, with a note where they are shorter than was asked for or pass over episodes."""
+    lengths = [len(episode.frames) for episode in episodes]
+    horizon = fit_horizon(lengths, config)
+    if horizon < config.horizon:
+        notes.append(
+            f"Rollouts have {horizon} steps, not {config.horizon}: longer stretches than that are fewer than {config.rollouts}."
+        )
+    short = sum(length < config.rollout_context + horizon for length in lengths)
+    if short:
+        notes.append(f"{short} of {len(lengths)} episodes are too short for rollouts of {horizon} steps: none begins there.")
+    return draw_windows(
+        episodes,
+        n=config.rollouts,
+        context=config.rollout_context,
+        horizon=horizon,
+        seed=seed_for(config.seed, _ROLLOUT),
+        asked_by="--rollouts",
+    )
 
-    Raises:
-        ConfigError: not a single step fits.
-    """
-    room = len(episodes[0].frames) - config.rollout_context
-    if room < 1:
-        raise ConfigError(f"Expected episodes of more than {config.rollout_context} frames, got {len(episodes[0].frames)}.")
-    return min(config.horizon, room)
+
+def fit_horizon(lengths: Sequence[int], config: OpenLoopConfig) -> int:
+    """The most steps, up to `config.horizon`, of which episodes with so many frames hold enough stretches; at least 1."""
+    for horizon in range(config.horizon, 1, -1):
+        if sum(max(0, length - config.rollout_context - horizon + 1) for length in lengths) >= config.rollouts:
+            return horizon
+    return 1
 
 
 def imagine_next(subject: Subject, windows: Sequence[Window], config: OpenLoopConfig, track: Track) -> Frame:
@@ -167,10 +183,13 @@ def compare_next(
     )
 
 
-def frechet_rows(compared: Compared, describe: FeatureVectors) -> Iterator[Row]:
-    """How far each set of next frames is from the real ones as a set."""
+def frechet_rows(compared: Compared, describe: FeatureVectors, notes: list[str]) -> Iterator[Row]:
+    """How far each set of next frames is from the real ones as a set; a note where they are too few, or of too few scenes."""
     real = describe(compared.real)
-    if len(real) <= _VECTORS_PER_FEATURE * real.shape[1]:
+    enough = _VECTORS_PER_FEATURE * real.shape[1]
+    largest = int(np.unique(compared.groups, return_counts=True)[1].max())
+    if len(real) <= enough or len(real) - largest <= real.shape[1]:
+        notes.append(f"There are no Fréchet distances: they need more than {enough} next frames (--n), of several scenes.")
         return
     for label, frames in compared.against.items():
         interval = frechet_interval(describe(frames), real, groups=compared.groups)

@@ -165,7 +165,7 @@ def train_probe(
         track: shows progress.
 
     Raises:
-        ConfigError: fewer than two episodes, or none with these actions.
+        ConfigError: fewer than two episodes, or not all of these actions in them.
     """
     rng = np.random.default_rng(config.seed)
     order = rng.permutation(len(episodes)).tolist()
@@ -174,6 +174,12 @@ def train_probe(
     aside = min(max(1, round(_HELD_OUT * len(order))), 100)
     held_out = collect_pairs(episodes, order[:aside], words, config.pairs // 8 + 1)
     pairs = collect_pairs(episodes, order[aside:], words, config.pairs)
+    unseen = [word for place, word in enumerate(words) if place not in pairs.labels]
+    if unseen:
+        raise ConfigError(
+            f"Expected footage to train the action probe on that shows all of {list(words)}, it lacks {unseen}. "
+            "Record more, or pass other footage."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         probe = ActionProbe(len(words), config.width)

@@ -23,7 +23,7 @@ class SelfCheckConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n: int = Field(default=256, ge=1)
-    """Pairs of frames."""
+    """Pairs of frames; fewer where the footage holds no more."""
     context: int = Field(default=4, ge=1)
     """Real frames before the second one of a pair."""
     seed: int = Field(default=0, ge=0)
@@ -53,7 +53,9 @@ def measure_self_check(
         ConfigError: the footage has another frame size, or too little of it.
     """
     subject.check_footage(episodes[0].frames)
-    windows = draw_windows(episodes, n=config.n, context=config.context, horizon=1, seed=seed_for(config.seed, _WINDOWS))
+    windows = draw_windows(
+        episodes, n=config.n, context=config.context, horizon=1, seed=seed_for(config.seed, _WINDOWS), fewer=True
+    )
     windows = [window for window in windows if window.asked[0].text in subject.words]
     if not windows:
         return ()
@@ -80,7 +82,8 @@ def _rows(name: str, chances: np.ndarray, done: np.ndarray, windows: Sequence[Wi
     groups = np.array([window.group for window in windows])
     changed = np.array([window.moved for window in windows])
     agreement = chances[np.arange(len(done)), done]
-    right = agreement >= chances.max(axis=1)
+    best = chances == chances.max(axis=1, keepdims=True)
+    right = best[np.arange(len(done)), done] / best.sum(axis=1)  # of equally likely ones any may be said
     samples = {"all actions": np.ones(len(done), np.bool_), "picture changed": changed}
     samples |= {word: done == place for place, word in enumerate(words)}
     for label, mask in samples.items():

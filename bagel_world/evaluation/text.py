@@ -24,6 +24,7 @@ from bagel_world.evaluation.metrics import Values, mean_interval
 from bagel_world.evaluation.ranking import auc_interval
 from bagel_world.evaluation.report import Row, make_row
 from bagel_world.evaluation.subject import Subject, Track, batches, seed_for, untracked
+from bagel_world.evaluation.windows import scenes_note
 from bagel_world.sims.captions import Whereabouts, read_decision, read_goal, read_whereabouts
 from bagel_world.sims.exercises import JUDGE, QUESTIONS, THOUGHT
 from bagel_world.types import Frame
@@ -87,16 +88,18 @@ def measure_text(subject: Subject, samples: Iterable[Sample], config: TextConfig
         track: shows progress.
 
     Raises:
-        ConfigError: samples without questions.
+        ConfigError: samples without questions, or pictures of another size.
         CapabilityError: a world that was never taught to write.
     """
     check_writes(subject.world, "Measuring text")
     drawn = draw_asked(samples, most=config.most, seed=config.seed)
+    for size in {each.frames[-1].size for each in drawn}:
+        subject.check_footage(np.empty((1, size[1], size[0], 3), np.uint8))
     kinds = {kind: [each for each in drawn if each.kind == kind] for kind in dict.fromkeys(each.kind for each in drawn)}
     questions = [each for each in drawn if each.kind in QUESTIONS]
     thoughts, judgments = kinds.get(THOUGHT, []), kinds.get(JUDGE, [])
     rows: list[Row] = []
-    notes: list[str] = []
+    notes = [*scenes_note(each.group for each in drawn)]
     if questions:
         said = write_all(subject, questions, config, think=False, track=track)
         rows += question_rows(questions, said)

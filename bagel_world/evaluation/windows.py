@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,9 @@ from bagel_world.types import Action, Episode, Frame
 NEW_VIEW_METERS = 0.25
 NEW_VIEW_DEGREES = 15.0
 """A view is new when no frame of the context was seen from within both of these."""
+
+ENOUGH_SCENES = 8
+"""Scenes, below which a bootstrap over them says too little."""
 
 SCENES = ("house", "table", "drop")
 """What metadata call the number of the scene; one of them."""
@@ -104,7 +107,18 @@ def _group_of(episode: Episode) -> str:
     return str(known[0] if known else id(episode))
 
 
-def draw_windows(episodes: Sequence[Episode], *, n: int, context: int, horizon: int, seed: int) -> list[Window]:
+def scenes_note(groups: Iterable[str]) -> tuple[str, ...]:
+    """A remark where intervals over scenes cannot be trusted, as there are so few."""
+    count = len({*groups})
+    if count >= ENOUGH_SCENES:
+        return ()
+    scenes = "one scene: intervals over scenes have no width" if count == 1 else f"{count} scenes: intervals are too narrow"
+    return (f"The figures are of {scenes}. Measure on footage of {ENOUGH_SCENES} or more.",)
+
+
+def draw_windows(
+    episodes: Sequence[Episode], *, n: int, context: int, horizon: int, seed: int, asked_by: str = "--n", fewer: bool = False
+) -> list[Window]:
     """`n` different windows, spread over the episodes as evenly as their lengths allow.
 
     Args:
@@ -113,9 +127,11 @@ def draw_windows(episodes: Sequence[Episode], *, n: int, context: int, horizon: 
         context: frames that are given.
         horizon: steps that are asked for.
         seed: decides which windows.
+        asked_by: the option that asked for so many, for the message where they are too many.
+        fewer: be content with fewer, but at least one.
 
     Raises:
-        ConfigError: the episodes hold fewer windows than that.
+        ConfigError: the episodes hold fewer windows than that, or frames of several sizes.
     """
     rng = np.random.default_rng(seed)
     taken: list[Window] = []
@@ -130,12 +146,26 @@ def draw_windows(episodes: Sequence[Episode], *, n: int, context: int, horizon: 
         taken += [cut_window(episode, start, context=context, horizon=horizon) for start in starts[:wanted]]
         spare += [(index, start) for start in starts[wanted:]]
     missing = n - len(taken)
-    if missing > len(spare):
+    if fewer:
+        missing = min(missing, len(spare))
+    if missing > len(spare) or not taken:
         raise ConfigError(
             f"Expected at least {n} stretches of {context} frames and {horizon} further steps in {len(order)} episodes, found "
-            f"{len(taken) + len(spare)}. Ask for fewer with --n, or record more."
+            f"{len(taken) + len(spare)}. Ask for fewer with {asked_by}, or record more."
         )
     for place in rng.permutation(len(spare))[:missing].tolist():
         index, start = spare[place]
         taken.append(cut_window(episodes[index], start, context=context, horizon=horizon))
+    _require_one_size(taken)
     return taken
+
+
+def _require_one_size(windows: Sequence[Window]) -> None:
+    first = windows[0].frames.shape[1:3]
+    other = next((each for each in windows if each.frames.shape[1:3] != first), None)
+    if other is not None:
+        sizes = [f"{each.frames.shape[1]} x {each.frames.shape[2]}" for each in (windows[0], other)]
+        raise ConfigError(
+            f"Expected footage with frames of one size, got {sizes[0]} and, in episode {other.metadata.get('episode_id')}, "
+            f"{sizes[1]}. Put episodes of other sizes into a folder of their own."
+        )

@@ -177,6 +177,20 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch
     return Checkpoint(config=config, bagel=bagel.eval(), vae=vae.eval(), tokenizer=tokenizer, folder=folder)
 
 
+def check_finite(checkpoint: Checkpoint) -> None:
+    """Look at every weight.
+
+    Raises:
+        CheckpointError: one is not finite; the message names the tensor.
+    """
+    for file, module in ((WEIGHTS_FILE, checkpoint.bagel), (VAE_FILE, checkpoint.vae)):
+        for name, tensor in module.named_parameters():
+            if not bool(torch.isfinite(tensor).all()):
+                raise CheckpointError(
+                    f"Expected finite weights in {file}, {name} has others. Export an earlier state of the training."
+                )
+
+
 def load_vae(folder: str | Path, *, device: torch.device | str = "cpu") -> Vae:
     """The autoencoder of a checkpoint folder alone.
 

@@ -22,7 +22,11 @@ from bagel_world.evaluation.calibration import (
     shows_same,
     threshold_interval,
 )
+from bagel_world.evaluation.scenes import HouseScenes
 from bagel_world.evaluation.subject import Subject
+from bagel_world.sims.footage import record_walk
+from bagel_world.sims.house import House
+from bagel_world.sims.naming import public_name
 from bagel_world.sims.plans import draw_plan
 from bagel_world.sims.sightings import sightings
 from bagel_world.types import Action, Episode
@@ -99,8 +103,17 @@ def test_the_same_view_is_told_by_poses_or_else_by_pixels(episodes: Sequence[Epi
     assert [shows_same(blind, 3, place) for place in range(len(episode.frames))] == equal
 
 
+def flickering(episodes: Sequence[Episode]) -> list[Episode]:
+    """The same, but no two pictures of a view are equal: as footage of a camera has it."""
+    rng = np.random.default_rng(0)
+    return [
+        replace(each, frames=(each.frames // 4 * 4 + rng.integers(0, 3, each.frames.shape)).astype(np.uint8)) for each in episodes
+    ]
+
+
 def test_half_of_the_cases_are_true_and_all_goals_are_frames_of_the_episode(episodes: Sequence[Episode]) -> None:
     config = CalibrationConfig(n=24, context=2, steps=2)
+    episodes = flickering(episodes)
     cases = draw_cases(episodes, config, picture_goals)
     assert [case.truth for case in cases] == [True] * 12 + [False] * 12
     known = {frame.tobytes() for episode in episodes for frame in episode.frames}
@@ -108,6 +121,38 @@ def test_half_of_the_cases_are_true_and_all_goals_are_frames_of_the_episode(epis
     assert all(len(case.window.frames) == 4 for case in cases)
     again = draw_cases(episodes, config, picture_goals)
     assert [each.window.start for each in again] == [each.window.start for each in cases]
+
+
+def test_the_frame_itself_is_no_goal(episodes: Sequence[Episode]) -> None:
+    with pytest.raises(ConfigError, match="found 0 and"):
+        draw_cases([replace(each, poses=None) for each in episodes], CalibrationConfig(n=8, context=2, steps=1), picture_goals)
+    findings = None
+    with pytest.raises(ConfigError, match="no figures of goal pictures"):
+        findings = measure_calibration(Subject(FakeWorld(frame_size=FRAME_SIZE), "fake"), episodes, CalibrationConfig(n=8))
+    assert findings is None
+
+
+@pytest.mark.sims
+def test_in_houses_the_same_view_is_drawn_from_nearby() -> None:
+    house = House(split="test", size=FRAME_SIZE)
+    walks = [
+        record_walk(house, steps=8, seed=seed, episode_id=f"walk-{seed}", rng=np.random.default_rng(seed)) for seed in range(2)
+    ]
+    house.close()
+    walks = [replace(each, metadata={**each.metadata, "source": public_name(House), "split": "test"}) for each in walks]
+    assert walks[0].poses is not None
+    scenes = HouseScenes(FRAME_SIZE)
+    views = [scenes.view_near(walks[0], 3, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    scenes.close()
+    assert views[0] is not None
+    assert np.array_equal(views[0], views[1])
+    assert not np.array_equal(views[0], views[2])
+    apart = [float(np.abs(views[0].astype(int) - frame).mean()) for frame in walks[0].frames]
+    assert 0 < apart[3] < max(apart)
+    findings = measure_calibration(
+        Subject(FakeWorld(frame_size=FRAME_SIZE), "fake"), walks, CalibrationConfig(n=8, context=2, steps=1)
+    )
+    assert any(row.name == "goal_image, real frames" for row in findings.rows)
 
 
 def test_footage_without_false_cases_is_refused(episodes: Sequence[Episode]) -> None:
@@ -119,7 +164,7 @@ def test_footage_without_false_cases_is_refused(episodes: Sequence[Episode]) -> 
 def test_a_world_that_is_always_right_is_calibrated_perfectly(episodes: Sequence[Episode]) -> None:
     subject = Subject(FakeWorld(frame_size=FRAME_SIZE, noise=0), "fake")
     config = CalibrationConfig(n=32, context=2, steps=2)
-    findings = measure_calibration(subject, [replace(each, poses=None) for each in episodes], config)
+    findings = measure_calibration(subject, [replace(each, poses=None) for each in flickering(episodes)], config)
     values = {(row.metric, row.name): row.value for row in findings.rows}
     for shown in ("real", "imagined"):
         assert values["auc", f"goal_image, {shown} frames"] == 1.0
@@ -178,7 +223,7 @@ def test_the_judge_is_measured_on_houses(monkeypatch: pytest.MonkeyPatch) -> Non
     for sees in ("whole context", "newest frame"):
         for shown in ("real", "imagined"):
             assert values["success_accuracy", f"judge, {sees}, {shown} frames, at its own 0.5"] == 1.0
-    assert not findings.notes
+    assert not any("judge" in note or "in words" in note for note in findings.notes)
 
 
 def test_who_cannot_write_is_measured_without_a_judge(episodes: Sequence[Episode]) -> None:
@@ -186,7 +231,7 @@ def test_who_cannot_write_is_measured_without_a_judge(episodes: Sequence[Episode
         can_write = False  # type: ignore[assignment]
 
     findings = measure_calibration(
-        Subject(Mute(frame_size=FRAME_SIZE), "fake"), episodes, CalibrationConfig(n=8, context=2, steps=1)
+        Subject(Mute(frame_size=FRAME_SIZE), "fake"), flickering(episodes), CalibrationConfig(n=8, context=2, steps=1)
     )
-    assert findings.notes == ("This checkpoint was never taught to write: it has no judge.",)
+    assert findings.notes[0] == "This checkpoint was never taught to write: it has no judge."
     assert not any(row.name.startswith("judge") for row in findings.rows)

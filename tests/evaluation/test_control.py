@@ -152,7 +152,7 @@ def test_footage_from_elsewhere_is_refused_by_what_it_lacks(episodes: Sequence[E
     subject = Subject(FakeWorld(action_words=("Jump", "Fire")), "mine")
     elsewhere = [replace(each, metadata={**each.metadata, "source": "a game"}) for each in episodes]
     with pytest.raises(CapabilityError, match="from elsewhere"):
-        check_control(subject, elsewhere, kind_of_episode(elsewhere[0]))
+        check_control(subject, elsewhere, kind_of_episode(elsewhere[0]), ControlConfig())
 
 
 def test_footage_without_an_action_that_the_world_knows_is_refused(episodes: Sequence[Episode], reader: Any) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,8 +58,13 @@ def test_a_set_that_lacks_contrast_is_further_away_than_one_that_does_not() -> N
     def describe(frames: np.ndarray) -> np.ndarray:
         return frames[:, :2, :2].reshape(len(frames), -1).astype(np.float64)
 
-    rows = {row.name: row for row in frechet_rows(compared, describe)}
+    rows = {row.name: row for row in frechet_rows(compared, describe, [])}
     assert rows["copy last, all actions"].value > rows["imagined, all actions"].value
     assert rows["imagined, all actions"].n == 40
     few = Compared(real=real[:20], against={}, samples={}, groups=np.arange(20), seed=0)
-    assert not list(frechet_rows(few, describe))
+    notes: list[str] = []
+    assert not list(frechet_rows(few, describe, notes))
+    assert "need more than" in notes[0]
+    alone = replace(compared, groups=np.full(len(compared.real), "one house"))
+    assert not list(frechet_rows(alone, describe, notes))
+    assert len(notes) == 2

@@ -95,8 +95,28 @@ def test_short_episodes_make_shorter_rollouts_and_a_note(make_walk: Callable[...
     findings = measure_open_loop(subject(), walks, OpenLoopConfig(n=8, rollouts=2))
     assert [row.name for row in rows_of(findings, "rollout_psnr_db")][-1] == "imagined, step 5"
     assert any("5 steps" in note for note in findings.notes)
-    with pytest.raises(ConfigError, match="more than 2 frames"):
+    with pytest.raises(ConfigError, match=r"found 0\. Ask for fewer with --rollouts"):
         measure_open_loop(subject(), [make_walk(0, steps=1)], OpenLoopConfig(n=1, rollouts=1, context=1))
+
+
+def test_the_first_episode_does_not_decide_for_all(make_walk: Callable[..., Episode]) -> None:
+    walks = [make_walk(number, steps=2 if number == 0 else 12) for number in range(8)]
+    findings = measure_open_loop(subject(), walks, OpenLoopConfig(n=8, rollouts=4, horizon=6))
+    assert rows_of(findings, "rollout_psnr_db")[-1].name.endswith("step 6")
+    assert "1 of 8 episodes are too short for rollouts of 6 steps: none begins there." in findings.notes
+
+
+def test_frames_of_two_sizes_are_refused_by_the_episode(make_walk: Callable[..., Episode]) -> None:
+    walks = [make_walk(number, size=(64, 64) if number == 2 else (48, 48)) for number in range(3)]
+    with pytest.raises(ConfigError, match=r"48 x 48 and, in episode test-2, 64 x 64|64 x 64 and, in episode test-\d, 48 x 48"):
+        measure_open_loop(subject(), walks, OpenLoopConfig(n=12, rollouts=2))
+
+
+def test_too_many_rollouts_are_refused_before_anything_is_imagined(make_walk: Callable[..., Episode]) -> None:
+    world = subject()
+    with pytest.raises(ConfigError, match="fewer with --rollouts"):
+        measure_open_loop(world, [make_walk(0)], OpenLoopConfig(n=4, rollouts=500))
+    assert not world.frames_imagined
 
 
 def test_equal_seeds_give_equal_figures_whatever_the_batch(episodes: Sequence[Episode]) -> None:
@@ -114,7 +134,7 @@ def test_features_are_left_out_with_a_note_or_measured(episodes: Sequence[Episod
     without = measure_open_loop(subject(), episodes, CONFIG)
     assert any("`eval`" in note for note in without.notes)
     findings = measure_open_loop(subject(), episodes, CONFIG, perceive=perceive)
-    assert not findings.notes
+    assert findings.notes == ("The figures are of 4 scenes: intervals are too narrow. Measure on footage of 8 or more.",)
     assert {row.value for row in rows_of(findings, "effnet_lite_feature_distance")} == {0.0}
     assert {row.value for row in rows_of(findings, "rollout_effnet_lite_feature_distance")} == {0.0}
     assert rows_of(findings, "effnet_lite_feature_distance", "copy last")[0].value > 0

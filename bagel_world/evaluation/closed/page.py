@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
+import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +15,8 @@ from bagel_world.evaluation.closed.curve import curves_of, draw_curve
 from bagel_world.evaluation.closed.walk_movies import MOVIES
 from bagel_world.evaluation.report import Report, Row, by_metric, read_report
 from bagel_world.files import replace_text
+
+_LOG = logging.getLogger(__name__)
 
 PAGE = "report.html"
 
@@ -53,12 +57,22 @@ def write_page(folder: str | Path) -> Path:
 
 
 def find_reports(folder: Path) -> Iterator[tuple[Path, Report]]:
-    """Every report in a folder and those below; other JSON files are passed over."""
+    """Every report in a folder and those below; other JSON files are passed over, damaged ones with a warning."""
     for path in sorted(folder.rglob("*.json")):
         try:
             yield path, read_report(path)
-        except RecordingError:
-            continue
+        except RecordingError as error:
+            if _may_be_report(path):
+                _LOG.warning("left out: %s", error)
+
+
+def _may_be_report(path: Path) -> bool:
+    """Whether a file that is none was one once: it is no whole JSON any more, or has rows."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return True
+    return isinstance(content, dict) and "rows" in content
 
 
 def draw_page(folder: Path, reports: Sequence[tuple[Path, Report]]) -> str:

@@ -247,7 +247,9 @@ def open_outcomes(folder: Path, settings: dict[str, Any]) -> Path:
         if not place.exists():
             place.write_text(told, encoding="utf-8")
         before, now = json.loads(place.read_text(encoding="utf-8")), json.loads(told)
-    except (OSError, json.JSONDecodeError) as error:
+        if not isinstance(before, dict):
+            raise ValueError(f"{place.name} holds no settings")
+    except (OSError, ValueError) as error:
         raise RecordingError(f"Expected a folder for outcomes, but {folder}: {error}. Choose another with --out.") from error
     changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
     if changed:
@@ -261,11 +263,14 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
     """The finished tries of a file; a last line that was cut off is dropped, so that its try is made again.
 
     Raises:
-        RecordingError: another line is damaged.
+        RecordingError: it cannot be read, or another line is damaged.
     """
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").split("\n")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordingError(f"Could not read the outcomes in {path}: {error}. Choose another folder with --out.") from error
     if lines[-1]:
         path.write_text("\n".join([*lines[:-1], ""]), encoding="utf-8")
     for number, line in enumerate(lines[:-1], 1):
