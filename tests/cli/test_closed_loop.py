@@ -66,6 +66,25 @@ def test_doom_has_no_objects_to_look_for(words: list[str], capsys: pytest.Captur
 
 
 @pytest.mark.doom
+@pytest.mark.parametrize(
+    ("goal", "scorer", "said"),
+    [
+        ("image", "judge", "reads goals in words. Choose --goal object"),
+        ("object", "effnet", "compares pictures. Choose --goal image"),
+        ("object", "goal_image", "compares pictures. Choose --goal image"),
+    ],
+)
+def test_scorers_that_cannot_tell_such_goals_apart_are_refused(
+    goal: str, scorer: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["eval", "closed-loop", "--checkpoint", "fake", "--goal", goal, "--scorer", scorer, "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_doom_is_another_place(words: list[str], tmp_path: Path) -> None:
     assert run(*words, "--sim", "doom", "--only", "random actions") == 0
     report = json.loads((tmp_path / "closed_loop.json").read_text())

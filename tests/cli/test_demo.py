@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import errno
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from bagel_world import BagelWorld
 from bagel_world.cli import main
@@ -116,6 +122,44 @@ def test_a_walk_that_is_not_there_is_not_exported(
 ) -> None:
     assert call("export", checkpoint, tmp_path / "x", "--starts", f"{checkpoint / 'starts' / '0'}{numbers}") == 2
     assert "episodes in 0..1" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda walk: replace(walk, frames=walk.frames[:, ::2, ::2].copy()), "pixels to start from, as the checkpoint imagines"),
+        (lambda walk: replace(walk, metadata={**walk.metadata, "split": "train"}), "held out from training"),
+        (lambda walk: replace(walk, actions=(Action(text="Jump"),) * len(walk.actions)), "got 'Jump'"),
+    ],
+)
+def test_walks_that_a_world_cannot_start_from_are_refused(
+    checkpoint: Path,
+    walks: list[Episode],
+    tmp_path: Path,
+    change: Callable[[Episode], Episode],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_shard(tmp_path / "footage", 0, [change(walk) for walk in walks])
+    assert call("export", checkpoint, tmp_path / "x", "--starts", f"{tmp_path / 'footage'}:0") == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_weights_and_settings_are_looked_at(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(checkpoint, tmp_path / "broken")
+    weights = load_file(tmp_path / "broken" / "ae.safetensors")
+    name = next(iter(weights))
+    save_file({**weights, name: torch.full_like(weights[name], torch.nan)}, tmp_path / "broken" / "ae.safetensors")
+    assert call("export", tmp_path / "broken", tmp_path / "x") == 2
+    assert "finite weights in ae.safetensors" in capsys.readouterr().err
+    shutil.copytree(checkpoint, tmp_path / "misspelled")
+    settings = tmp_path / "misspelled" / "bagel_world.json"
+    facts = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**facts, "sampling": {"default": {"evaluatons": 2}}}))
+    assert call("export", tmp_path / "misspelled", tmp_path / "x") == 2
+    assert "evaluatons" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 

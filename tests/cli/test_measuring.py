@@ -14,8 +14,12 @@ from PIL import Image
 from bagel_world.actions import NAVIGATE_WORDS, action_from_id
 from bagel_world.cli import main
 from bagel_world.episodes import write_shard
+from bagel_world.episodes.manifest import write_manifest
+from bagel_world.evaluation.subject import Subject
 from bagel_world.types import Episode
 from bagel_world.world.fake_views import draw_room, move_view
+from tests.episodes.test_manifest import MANIFEST
+from tests.evaluation.conftest import walk_room
 from tests.evaluation.tables import fall, spin
 
 COMMANDS = {"open-loop": ["eval", "open-loop"], "control": ["eval", "control"], "bench": ["bench"]}
@@ -117,6 +121,54 @@ def test_the_probe_must_not_be_trained_on_the_test(footage: Path, capsys: pytest
     words = ["eval", "control", "--checkpoint", "fake", "--data", footage / "test", "--probe-data", footage / "test"]
     assert run(*words) == 2
     assert "other footage than the test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("episodes", "said"),
+    [
+        ([spin(number, side=64) for number in range(3)], "Expected footage of house to train the probe on"),
+        ([walk_room(number, size=(48, 48), split="train") for number in range(3)], "which checkpoint 'fake' imagines"),
+        ([walk_room(number, size=(64, 64), steps=1, split="train") for number in range(3)], "it lacks"),
+    ],
+)
+def test_a_probe_is_trained_on_footage_that_fits_or_not_at_all(
+    footage: Path, episodes: list[Episode], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(footage / "other", 0, episodes)
+    words = ["eval", "control", "--checkpoint", "fake", "--data", footage / "test", "--probe-data", footage / "other"]
+    assert run(*words, "--n", "6", "--loops", "4", "--probe", footage / "probe") == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (footage / "probe").exists()
+
+
+def test_a_probe_is_not_trained_on_the_split_of_the_test(footage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_shard(footage / "other", 0, [walk_room(number, size=(64, 64)) for number in range(3)])
+    for folder in (footage / "test", footage / "other"):
+        write_manifest(folder, MANIFEST.model_copy(update={"split": "test", "frame_size": (64, 64)}))
+    words = ["eval", "control", "--checkpoint", "fake", "--data", footage / "test", "--probe-data", footage / "other"]
+    assert run(*words, "--n", "6", "--loops", "4") == 2
+    assert "another split than the test" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("command", ["open-loop", "control", "solvers", "calibration"])
+def test_where_a_report_cannot_go_nothing_is_measured(
+    footage: Path, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Subject, "load", lambda *_, **__: pytest.fail("it began"))
+    (footage / "file").write_text("")
+    words = ["eval", command, "--checkpoint", "fake", "--data", footage / "test"]
+    assert run(*words, "--out", footage / "file" / "x") == 2
+    assert "Choose another place" in " ".join(capsys.readouterr().err.split())
+    assert run(*words, "--out", footage / "out", "--json", footage) == 2
+    assert "--json to name a file" in " ".join(capsys.readouterr().err.split())
+    assert not (footage / "out").exists()
+
+
+def test_footage_of_the_train_split_is_remarked(footage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_manifest(footage / "train", MANIFEST.model_copy(update={"split": "train", "frame_size": (64, 64)}))
+    words = ["eval", "open-loop", "--checkpoint", "fake", "--data", footage / "train", "--n", "8", "--rollouts", "2"]
+    assert run(*words, "--out", footage / "out") == 0
+    assert "learned it by heart" in " ".join(capsys.readouterr().out.split())
 
 
 def test_control_trains_a_probe_and_keeps_it(

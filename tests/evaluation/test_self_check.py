@@ -51,6 +51,20 @@ def test_pairs_whose_words_the_world_does_not_know_are_left_out(episodes: Sequen
     assert max(row.n for row in rows) < CONFIG.n
 
 
+def test_of_equally_likely_actions_none_is_read(episodes: Sequence[Episode]) -> None:
+    class Unsure(FakeWorld):
+        def explain(self, contexts: Any, frames: Any, *, words: Any = None, seeds: Any = None) -> np.ndarray:
+            return np.full((len(contexts), len(words)), 1 / len(words))
+
+    values = values_of(Unsure(frame_size=FRAME_SIZE), episodes)
+    assert values["action_read_rightly", "real frames, all actions"] == 0.25
+
+
+def test_fewer_pairs_than_were_asked_for_are_all_taken(episodes: Sequence[Episode]) -> None:
+    rows = measure_self_check(Subject(FakeWorld(frame_size=FRAME_SIZE), "fake"), episodes[:1], SelfCheckConfig(n=500, context=2))
+    assert rows[0].n == len(episodes[0].frames) - 2
+
+
 def test_without_a_word_that_the_world_knows_there_are_no_rows(episodes: Sequence[Episode]) -> None:
     strange = [replace(each, actions=tuple(Action(text="Jump") for _ in each.actions)) for each in episodes]
     assert measure_self_check(Subject(FakeWorld(frame_size=FRAME_SIZE), "fake"), strange, CONFIG) == ()

@@ -89,6 +89,16 @@ def test_a_folder_without_reports_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert "found none" in capsys.readouterr().err
 
 
+def test_damaged_reports_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "cut.json").write_text('{"command": "bagel-world')
+    (folder / "foreign.json").write_text('{"settings": 1}')
+    (folder / "old.json").write_text('{"rows": [], "what": 1}')
+    write_page(folder)
+    assert "cut.json" in caplog.text
+    assert "old.json" in caplog.text
+    assert "foreign.json" not in caplog.text
+
+
 def test_the_command_says_where_the_page_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["report", str(folder)])
