@@ -126,10 +126,8 @@ def test_half_of_the_cases_are_true_and_all_goals_are_frames_of_the_episode(epis
 def test_the_frame_itself_is_no_goal(episodes: Sequence[Episode]) -> None:
     with pytest.raises(ConfigError, match="found 0 and"):
         draw_cases([replace(each, poses=None) for each in episodes], CalibrationConfig(n=8, context=2, steps=1), picture_goals)
-    findings = None
     with pytest.raises(ConfigError, match="no figures of goal pictures"):
-        findings = measure_calibration(Subject(FakeWorld(frame_size=FRAME_SIZE), "fake"), episodes, CalibrationConfig(n=8))
-    assert findings is None
+        measure_calibration(Subject(FakeWorld(frame_size=FRAME_SIZE), "fake"), episodes, CalibrationConfig(n=8))
 
 
 @pytest.mark.sims

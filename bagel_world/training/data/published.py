@@ -242,7 +242,7 @@ def _check_images(column: pa.Field[Any], path: Path) -> None:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _image(path: Path) -> bytes:
