@@ -18,10 +18,13 @@ from bagel_world.model.config import WorldDefaults
 from bagel_world.types import Episode
 from bagel_world.world.config import check_defaults
 from bagel_world.world.simulator import STARTS_FOLDER, start_folders
+from bagel_world.world.weights import find_folder, shipped
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, for example runs/nano/checkpoint.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A checkpoint folder, for example runs/nano/checkpoint, or the name of a shipped one.")
+    ],
     to: Annotated[Path, typer.Argument(help="The folder to write; what it holds besides stays.")],
     starts: Annotated[
         list[str] | None,
@@ -32,6 +35,8 @@ def export(
 
     Example: bagel-world export runs/nano/checkpoint my_world --starts data/house/test:28,15 --starts data/turntable/test:3
     """
+    if str(checkpoint) in shipped():
+        checkpoint = find_folder(str(checkpoint))
     loaded = load(checkpoint)
     check_finite(loaded)
     check_defaults(loaded.config.world)

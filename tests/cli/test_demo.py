@@ -72,6 +72,11 @@ def test_walks_of_several_folders_are_all_brought(checkpoint: Path, walks: list[
     assert [each.metadata["episode_id"] for each in starts] == [walks[place].metadata["episode_id"] for place in (0, 2, 0)]
 
 
+def test_a_shipped_checkpoint_is_exported_by_its_name(tmp_path: Path) -> None:
+    assert call("export", "nano", tmp_path / "x") == 0
+    assert len(BagelWorld.from_pretrained(tmp_path / "x").starts) == len(BagelWorld.from_pretrained("nano").starts)
+
+
 def test_walks_come_along_where_no_others_are_named(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("export", checkpoint, tmp_path / "x") == 0
     assert "2 episodes to start from" in " ".join(capsys.readouterr().err.split())
