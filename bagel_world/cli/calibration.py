@@ -45,10 +45,11 @@ def calibration(
 ) -> None:
     """Ask every scorer whether goals are reached, and compare with what the simulator knows.
 
-    Goal pictures: is it the same view, within 0.25 m and 15 degrees? Goals in words, on footage of houses: does one stand in
-    front of the object? On recorded frames and on imagined ones; half of the cases are true. The table tells the area under the
-    curve, how often a scorer is right at its own threshold and at the best one, and what that is. The scorer "random" is the
-    control. Last, the self-check: how often the world reads the true action from two frames, as in consistency=True.
+    Goal pictures, never the frame itself: is it the same view, within 0.25 m and 15 degrees? (Of houses the simulator draws such
+    pictures, with the extra sims.) Goals in words, on footage of houses: does one stand in front of the object? On recorded and
+    on imagined frames; half of the cases are true. The table tells the area under the curve, how often a scorer is right at its
+    own threshold and at the best one, and what that is. The scorer "random" is the control. Last, the self-check: how often the
+    world reads the true action from two frames, as in consistency=True.
 
     Example: bagel-world eval calibration --checkpoint nano --data data/house/test --n 512
     """
