@@ -88,18 +88,16 @@ def measure_text(subject: Subject, samples: Iterable[Sample], config: TextConfig
         track: shows progress.
 
     Raises:
-        ConfigError: samples without questions, or pictures of another size.
+        ConfigError: samples without questions.
         CapabilityError: a world that was never taught to write.
     """
     check_writes(subject.world, "Measuring text")
     drawn = draw_asked(samples, most=config.most, seed=config.seed)
-    for size in {each.frames[-1].size for each in drawn}:
-        subject.check_footage(np.empty((1, size[1], size[0], 3), np.uint8))
     kinds = {kind: [each for each in drawn if each.kind == kind] for kind in dict.fromkeys(each.kind for each in drawn)}
     questions = [each for each in drawn if each.kind in QUESTIONS]
     thoughts, judgments = kinds.get(THOUGHT, []), kinds.get(JUDGE, [])
     rows: list[Row] = []
-    notes = [*scenes_note(each.group for each in drawn)]
+    notes = [*scenes_note(each.group for each in drawn), *_size_notes(subject, drawn)]
     if questions:
         said = write_all(subject, questions, config, think=False, track=track)
         rows += question_rows(questions, said)
@@ -113,6 +111,14 @@ def measure_text(subject: Subject, samples: Iterable[Sample], config: TextConfig
         listed = ", ".join(f"{kind} {n}" for kind, n in thin.items())
         notes.append(f"Fewer than {ENOUGH} exercises: {listed}. Their intervals are wide; record more footage.")
     return TextFindings(rows=tuple(rows), notes=tuple(notes))
+
+
+def _size_notes(subject: Subject, drawn: Sequence[Asked]) -> list[str]:
+    """A remark on pictures that are not of the size which the world imagines: it may never have seen such ones."""
+    height, width = subject.world.frame_size
+    others = sorted({each.frames[-1].size for each in drawn} - {(width, height)})
+    told = ", ".join(f"{tall} x {wide}" for wide, tall in others)
+    return [f"Pictures of {told} pixels, where the checkpoint imagines {height} x {width}."] if others else []
 
 
 def write_all(

@@ -60,6 +60,7 @@ def test_a_world_is_asked_and_the_figures_are_kept(words: Path, tmp_path: Path, 
     assert run("eval", "text", "--checkpoint", "fake", "--data", words, "--out", tmp_path, "--n", "10") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "exact_match" in shown
+    assert "Pictures of 16 x 16 pixels, where the checkpoint imagines 64 x 64" in shown
     report = json.loads((tmp_path / "text.json").read_text())
     rows = {(row["metric"], row["name"]): row for row in report["rows"]}
     # FakeWorld speaks of colors only.
