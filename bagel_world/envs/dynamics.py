@@ -22,13 +22,22 @@ from bagel_world.envs.consistency import Drawing, settle
 from bagel_world.envs.rewards import is_success, reward_of, score_sessions
 from bagel_world.envs.session import Draw, Session, session_from_state
 from bagel_world.envs.spaces import Reading, action_space, as_list, observation_space, read_action
-from bagel_world.envs.starts import History, Start, begin_context, read_options, read_starts
+from bagel_world.envs.starts import History, Start, begin_context, check_starts, options_of, read_options, read_starts
 from bagel_world.envs.state import state_from_bytes
 from bagel_world.envs.step_info import RESET, Step, step_info
 from bagel_world.errors import ActionError, CapabilityError, ConfigError, StateError
 from bagel_world.types import Action, Frame, Transition
 from bagel_world.world.protocol import Context, World
-from bagel_world.world.scoring import Goal, GoalImageScorer, JudgeScorer, Scorer, can_write, check_writes, make_scorer
+from bagel_world.world.scoring import (
+    CallableScorer,
+    Goal,
+    GoalImageScorer,
+    JudgeScorer,
+    Scorer,
+    can_write,
+    check_writes,
+    make_scorer,
+)
 
 NO_ACTION = Action(text="")
 """The action of a transition whose text could not be read."""
@@ -66,8 +75,8 @@ class Dynamics:
         self._picture_scorer, self._word_scorer = GoalImageScorer(), JudgeScorer()
         self._scorer = None if reward is None else make_scorer(reward)
         self._by_goal = reward is None
-        self._starts = starts
-        self._defaults = dict(reset_options or {})
+        self._starts = None if starts is None else check_starts(starts)
+        self._defaults = options_of(reset_options)
         self._process = os.getpid()
         read_options(None, self._defaults, world)
         if self.config.think:
@@ -186,7 +195,8 @@ class Dynamics:
             state = state_from_bytes(bytes(state))
         session = session_from_state(self.world, state)
         scorer = self._scorer_of(session)
-        if session.reward_source != (scorer.source if scorer else "none"):
+        # Functions of one name may be different ones.
+        if isinstance(scorer, CallableScorer) or session.reward_source != (scorer.source if scorer else "none"):
             session = self._scored([replace(session, score=None, reward_source="none")])[0]
         return session, state.get("generator")
 

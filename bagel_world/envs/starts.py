@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from bagel_world.actions import action_from_id, action_from_text
 from bagel_world.envs.spaces import as_list
 from bagel_world.errors import ActionError, ConfigError, nearest
@@ -21,6 +23,7 @@ MAX_PROMPT_LENGTH = 8192
 """Longest prompt, in characters."""
 
 _BEGINNINGS = ("image", "history", "state")
+_BATCH_AXES = 4  # of several images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,9 +69,10 @@ def read_options(options: Mapping[str, Any] | None, defaults: Mapping[str, Any],
         ImageError: an image that cannot be read.
         ActionError: an action of the history, or a goal in words, that cannot be read.
     """
-    _check_names(options or {})
+    options = options_of(options)
+    _check_names(options)
     _check_names(defaults)
-    given = {name: value for name, value in (options or {}).items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     _check_beginnings(given)
     _check_beginnings(defaults)
     if any(name in given for name in _BEGINNINGS):
@@ -83,6 +87,31 @@ def read_options(options: Mapping[str, Any] | None, defaults: Mapping[str, Any],
         goal=_read_goal(merged, world.frame_size),
         prompt=_read_prompt(merged.get("prompt")),
     )
+
+
+def options_of(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of reset options; empty where there are none.
+
+    Raises:
+        ConfigError: they are no mapping.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(f"Expected reset options as a dictionary, such as {{'goal_text': ...}}, got {options!r:.80}.")
+    return dict(options or {})
+
+
+def check_starts(starts: Sequence[Any]) -> Sequence[Any]:
+    """The same, when they are a list of episodes or images.
+
+    Raises:
+        ConfigError: they are not; a single image would pass for as many as it has rows.
+    """
+    single = isinstance(starts, (str, bytes, Episode)) or (isinstance(starts, np.ndarray) and starts.ndim < _BATCH_AXES)
+    if single or not isinstance(starts, (Sequence, np.ndarray)):
+        raise ConfigError(
+            f"Expected starts as a list of episodes or images, got {type(starts).__name__}. Put a single one into a list."
+        )
+    return starts
 
 
 def read_starts(starts: Sequence[Any], world: World, start_frames: int) -> tuple[History, ...]:

@@ -16,7 +16,7 @@ from gymnasium.vector.utils import batch_space
 from bagel_world.envs.dynamics import Dynamics, copy_generator
 from bagel_world.envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
 from bagel_world.envs.session import Session
-from bagel_world.envs.starts import Start
+from bagel_world.envs.starts import Start, options_of
 from bagel_world.envs.vector_arguments import (
     read_actions,
     read_branch_seeds,
@@ -48,9 +48,9 @@ class Beginning(NamedTuple):
 class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
     """`num_envs` environments over one world: one call of the world per step for all of them.
 
-    Frame by frame it equals `gymnasium.vector.SyncVectorEnv` over as many `WorldEnv`: sub-environment i seeds with seed + i,
-    infos have the same layout, and all three autoreset modes work the same way. States of single walks go from a `WorldEnv`
-    to a place here and back.
+    Frame by frame it equals `gymnasium.vector.SyncVectorEnv` over as many `WorldEnv`, up to float tolerance: sub-environment i
+    seeds with seed + i, infos have the same layout, and all three autoreset modes work the same way. States of single walks go
+    from a `WorldEnv` to a place here and back.
 
     Args:
         world: imagines the frames.
@@ -123,7 +123,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
             ConfigError, ImageError, ActionError, StateError: options that do not fit; the running episodes stay as they are.
         """
         seeds = read_seeds(seed, self.num_envs)
-        rest = dict(options or {})
+        rest = options_of(options)
         mask = read_mask(rest.pop("reset_mask", None), self.num_envs)
         begun = self._begin({place: seeds[place] for place in np.flatnonzero(mask).tolist()}, self.dynamics.read_start(rest))
         self._keep(begun)
@@ -178,7 +178,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Frame, Any, npt.NDArray[Any]]):
             actions: per sub-environment, one per future: an array of shape (num_envs, n), or rows of any length. A walk that is
                 over has no futures: its row is empty.
             reseed: draws other futures: one seed for all; or per sub-environment None, a seed, or one seed per future. Without
-                it, every future is the one that `step` would show.
+                it, every future is the one that `step` would show, up to float tolerance.
 
         Raises:
             ActionError: not one row per sub-environment, or in discrete mode an unknown id.

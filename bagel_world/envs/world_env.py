@@ -138,7 +138,7 @@ class WorldEnv(gym.Env[Frame, Any]):
         Args:
             actions: one per future, equal ones allowed.
             reseed: draws other futures, as `set_state` does: one seed for all, or one per action. Without it, every future is
-                the very one that `step` would show.
+                the one that `step` would show, up to float tolerance (a level of 255 or two, where a model imagines them).
 
         Raises:
             ActionError: no list, or in discrete mode an unknown id.

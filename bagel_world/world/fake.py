@@ -207,6 +207,8 @@ class FakeWorld:
 
     def imagine(self, contexts: Sequence[Any], *, seeds: Sequence[int]) -> list[Frame]:
         """The next frame of every context: its newest frame moved by what was said, plus noise."""
+        if not all(isinstance(context, FakeContext) for context in contexts):
+            raise ConfigError("Expected contexts that a FakeWorld began, got one of another world. Begin anew with `observe`.")
         self.model_calls += 1
         return [self._imagine_one(context, seed) for context, seed in zip(contexts, seeds, strict=True)]
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bagel_world.errors import ConfigError
 from bagel_world.images import to_pixels
 from bagel_world.model.attention import Layout
 from bagel_world.model.cache import Workspace
@@ -48,7 +49,17 @@ class Prefill:
     latents: WeakKeyDictionary[Seen, Float[Tensor, "z h w"]] = field(default_factory=WeakKeyDictionary)
 
     def fill(self, contexts: Sequence[Context], name: BranchName = "full") -> list[Branch]:
-        """The branch of every context, computed as far as it was not."""
+        """The branch of every context, computed as far as it was not.
+
+        Raises:
+            ConfigError: a context of another world. What that world read of it stays as it is.
+        """
+        for context in contexts:
+            if not isinstance(context, Context) or context.reader.config is not self.checkpoint.config:
+                raise ConfigError(
+                    "Expected contexts that worlds of this checkpoint began, got one of another world. Begin anew with "
+                    "`observe`, or restore its state."
+                )
         while runs := _next_runs([context.node for context in contexts], name):
             self._run(runs, name)
         return [_branch(context.node, name) for context in contexts]

@@ -149,7 +149,6 @@ class JudgeScorer:
     """
 
     sees: Literal["context", "frame"] = "context"
-    source: str = "judge"
     calibration: str = (
         "The checkpoint's own probability of 'yes' against 'no', in [0, 1]. "
         "How far to trust it is measured by `bagel-world eval calibration`."
@@ -157,6 +156,11 @@ class JudgeScorer:
     model_calls: int = 1
     judges_success: bool = True
     success_distance: float = 0.5
+
+    @property
+    def source(self) -> str:
+        """Its name, which tells what it sees: scores of the one are none of the other."""
+        return "judge" if self.sees == "context" else "judge:frame"
 
     def score(self, world: World, candidates: Sequence[Candidate]) -> list[float]:
         """P(yes) of every candidate.

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from bagel_world.actions import goal_question
-from bagel_world.errors import CapabilityError, ConfigError
+from bagel_world.errors import ActionError, CapabilityError, ConfigError
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.types import Thought
 from bagel_world.world.config import ContextConfig, WritingConfig, read_setting
@@ -209,6 +210,9 @@ class Speaking:
         self._check_writes()
         if len(contexts) != len(goals):
             raise ConfigError(f"Expected one goal per context, got {len(contexts)} contexts and {len(goals)} goals.")
+        blank = [goal for goal in goals if not isinstance(goal, str) or not goal.strip()]
+        if blank:
+            raise ActionError(f"Expected goals in words, such as 'stand in front of the duck', got {blank[0]!r:.80}.")
         if not contexts:
             return []
         asked = [each.say(goal_question(goal)) for each, goal in zip(self._shown(contexts), goals, strict=True)]
@@ -219,7 +223,13 @@ def check_pairs(contexts: Sequence[Context], seeds: Sequence[int]) -> None:
     """Check that every context has its seed.
 
     Raises:
-        ConfigError: it has not.
+        ConfigError: it has not, or one of them is no list, or a seed no whole number.
     """
+    for name, given in (("contexts", contexts), ("seeds", seeds)):
+        if not isinstance(given, (Sequence, np.ndarray)):
+            raise ConfigError(f"Expected a list of {name}, got {type(given).__name__}. Put a single one into a list.")
+    wrong = [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, (int, np.integer))]
+    if wrong:
+        raise ConfigError(f"Expected whole numbers as seeds, got {wrong[0]!r:.40}.")
     if len(contexts) != len(seeds):
         raise ConfigError(f"Expected one seed per context, got {len(contexts)} contexts and {len(seeds)} seeds.")

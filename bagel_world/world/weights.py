@@ -33,6 +33,8 @@ def find_folder(name: str | Path) -> Path:
         UnknownNameError: nothing has this name; the message offers the nearest ones.
         CheckpointError: the hub could not be reached or does not have it.
     """
+    if not isinstance(name, (str, Path)):
+        raise UnknownNameError(f"Expected a checkpoint's name or folder, got {name!r:.80}. {nearest(str(name), shipped())}")
     path = Path(name).expanduser()
     if str(name) in shipped() and (isinstance(name, str) or not path.exists()):
         return ASSETS / name

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bagel_world.envs import WorldEnv
+from bagel_world.envs import WorldEnv, WorldVectorEnv
 from bagel_world.envs.starts import fit_image
 from bagel_world.errors import ActionError, ConfigError, ImageError, StateError
 from bagel_world.world.fake import FakeWorld
@@ -238,3 +238,18 @@ def test_a_goal_beside_a_state_is_refused_wherever_they_come_from(fake: FakeWorl
     with pytest.raises(ConfigError, match="goal_image"):
         begun.reset(options={"goal_image": goal})
     WorldEnv(fake, reset_options={"goal_image": goal}).reset(options={"state": state})
+
+
+@pytest.mark.parametrize("starts", [picture(64, 64), 3, "photo.png", Image.new("RGB", (64, 64))])
+def test_starts_are_a_list(fake: FakeWorld, starts: Any) -> None:
+    with pytest.raises(ConfigError, match="starts as a list of episodes or images"):
+        WorldEnv(fake, starts=starts)
+
+
+def test_options_are_a_dictionary(fake: FakeWorld) -> None:
+    with pytest.raises(ConfigError, match="as a dictionary"):
+        WorldEnv(fake, reset_options=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="as a dictionary"):
+        WorldEnv(fake).reset(options=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="as a dictionary"):
+        WorldVectorEnv(fake, 2).reset(options=3)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import pytest
 from bagel_world.envs import WorldEnv, state_from_bytes, state_to_bytes
 from bagel_world.errors import StateError
 from bagel_world.world.fake import FakeWorld
+from bagel_world.world.scoring import JudgeScorer
 from tests.envs.conftest import hash_frames, walk
 
 Make = Callable[..., WorldEnv]
@@ -122,6 +123,16 @@ def test_another_reward_scores_a_foreign_state_anew(fake: FakeWorld) -> None:
     judged.set_state(env.get_state())
     expected = fake.similarity([env.session.frame], [fake.starts[0].frames[0]])
     assert judged.session.score == expected[0]
+
+
+def test_functions_of_one_name_and_judges_that_see_otherwise_score_anew(fake: FakeWorld) -> None:
+    low, high = WorldEnv(fake, reward=lambda frame, goal: 0.1), WorldEnv(fake, reward=lambda frame, goal: 0.9)
+    high.reset(seed=0)
+    low.reset(seed=0)
+    _, info = low.reset(options={"state": high.get_state()})
+    assert info["goal_distance"] == pytest.approx(0.9)
+    assert low.step(3)[1] == pytest.approx(0.0)
+    assert JudgeScorer().source != JudgeScorer(sees="frame").source
 
 
 def test_bytes_hold_equal_values() -> None:

@@ -530,3 +530,41 @@ def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"")
     with pytest.raises(CheckpointError, match="found a file"):
         BagelWorld.from_pretrained(tmp_path / "weights.bin")
+
+
+def test_a_context_of_another_world_is_refused_and_stays_as_it_was(world: BagelWorld, tmp_path: Path) -> None:
+    context = grow(world, [1, "Look left"])
+    before = world.imagine([context], seeds=[3])[0]
+    other = BagelWorld.from_pretrained(write_folder(tmp_path / "other"), sampling=QUICK)
+    fresh = grow(world, [1, "Look left"])
+    for call in (other.imagine, other.advance):
+        with pytest.raises(ConfigError, match="got one of another world"):
+            call([fresh], seeds=[3])
+    np.testing.assert_array_equal(world.imagine([fresh], seeds=[3])[0], before)
+    fake = FakeWorld(frame_size=(32, 32))
+    with pytest.raises(ConfigError, match="got one of another world"):
+        world.imagine([fake.observe(picture(1))], seeds=[0])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigError, match="got one of another world"):
+        fake.imagine([context], seeds=[0])
+
+
+@pytest.mark.parametrize("seeds", [0, [1.5], ["x"], [None], [True], [float("nan")]])
+def test_seeds_are_a_list_of_whole_numbers(world: BagelWorld, seeds: Any) -> None:
+    with pytest.raises(ConfigError, match="seeds"):
+        world.imagine([grow(world, [1])], seeds=seeds)
+
+
+def test_contexts_are_a_list(world: BagelWorld) -> None:
+    with pytest.raises(ConfigError, match="list of contexts, got Context"):
+        world.imagine(grow(world, [1]), seeds=[0])  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("goal", [None, "", "  "])
+def test_goals_to_judge_have_words(world: BagelWorld, goal: Any) -> None:
+    with pytest.raises(ActionError, match="goals in words"):
+        world.judge([grow(world, [1])], [goal])
+
+
+def test_a_name_that_is_no_name_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="checkpoint's name or folder, got 3"):
+        BagelWorld.from_pretrained(3)  # pyright: ignore[reportArgumentType]

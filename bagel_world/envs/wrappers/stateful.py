@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from bagel_world.envs.starts import options_of
 from bagel_world.envs.state import state_from_bytes
 from bagel_world.errors import StateError
 from bagel_world.types import Transition
@@ -70,7 +71,7 @@ class StatefulWrapper(gym.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; a state in the options restores this wrapper too, where it was saved through it."""
-        below, memory = dict(options or {}), None
+        below, memory = options_of(options), None
         if below.get("state") is not None:
             state = _mapping(below["state"])
             if self.remembers and state.get(WRAPPERS):
