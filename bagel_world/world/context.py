@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -25,6 +26,7 @@ from torch import Tensor
 from bagel_world.errors import ActionError, StateError
 from bagel_world.images import ImageLike, read_image
 from bagel_world.model.cache import KVCache
+from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.model.config import BagelConfig
 from bagel_world.model.tokenizer import Tokenizer
 from bagel_world.types import Frame, Thought
@@ -110,9 +112,17 @@ class Reader:
     config: BagelConfig
     tokenizer: Tokenizer
     settings: ContextConfig
+    folder: Path | None = None
+    """Where the checkpoint was loaded from; None for one that was made in memory."""
     saved: WeakValueDictionary[bytes, Node] = field(default_factory=WeakValueDictionary)
     """How far contexts had been read when their states were taken, by the digest of the state: as long as somebody goes on from
     there, it need not be read again."""
+
+    def reads_as(self, checkpoint: Checkpoint) -> bool:
+        """Whether this is a reader of the same checkpoint, loaded once or twice."""
+        if self.config is checkpoint.config:
+            return True
+        return self.folder is not None and self.folder == checkpoint.folder and self.config == checkpoint.config
 
     def seen(self, image: ImageLike, generator: torch.Generator | None = None, see: See | None = None) -> Seen:
         """The event of seeing an image; `generator` draws the noise of its latents, `see` overrides the settings."""

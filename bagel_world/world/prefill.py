@@ -55,7 +55,7 @@ class Prefill:
             ConfigError: a context of another world. What that world read of it stays as it is.
         """
         for context in contexts:
-            if not isinstance(context, Context) or context.reader.config is not self.checkpoint.config:
+            if not isinstance(context, Context) or not context.reader.reads_as(self.checkpoint):
                 raise ConfigError(
                     "Expected contexts that worlds of this checkpoint began, got one of another world. Begin anew with "
                     "`observe`, or restore its state."

@@ -69,7 +69,7 @@ class BagelWorld(Speaking):
         self.sampling: SamplingConfig = read_sampling(sampling, own.sampling)
         self.context_settings: ContextConfig = read_setting(ContextConfig, own.context, context or {})
         self.writing: WritingConfig = read_setting(WritingConfig, writing or {})
-        self._reader = Reader(checkpoint.config, checkpoint.tokenizer, self.context_settings)
+        self._reader = Reader(checkpoint.config, checkpoint.tokenizer, self.context_settings, checkpoint.folder)
         self._prefill = Prefill(checkpoint)
 
     @classmethod
