@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bagel_world.errors import ActionError
 from bagel_world.types import Action
 
@@ -63,7 +65,7 @@ def action_from_id(index: int, words: tuple[str, ...]) -> Action:
     except (TypeError, ValueError, OverflowError):
         whole = False
         number = -1
-    if not whole or type(index).__name__ in ("bool", "bool_") or not 0 <= number < len(words):
+    if not whole or isinstance(index, (bool, np.bool_)) or not 0 <= number < len(words):
         table = ", ".join(f"{place} = {word!r}" for place, word in enumerate(words))
         raise ActionError(f"Expected an action id in 0..{len(words) - 1} ({table}), got {index!r}.")
     return Action(text=words[number], id=number)

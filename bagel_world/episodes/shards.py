@@ -74,12 +74,7 @@ def count_frames(folder: str | Path) -> int:
     Raises:
         RecordingError: a shard is damaged (the message names it).
     """
-    frames = 0
-    for path in shard_paths(folder):
-        with _open(path) as file:
-            rows = (_read(file, path, group, ["action_texts"]) for group in range(file.num_row_groups))
-            frames += sum(len(row["action_texts"]) + 1 for row in rows)
-    return frames
+    return sum(_lengths(shard_paths(folder)))
 
 
 class ShardWriter:
@@ -178,6 +173,14 @@ class EpisodeFolder(Sequence[Episode]):
         """The number of episodes."""
         return self._ends[-1]
 
+    def lengths(self) -> list[int]:
+        """The number of frames of every episode, in order; decodes none.
+
+        Raises:
+            RecordingError: a shard is damaged (the message names it).
+        """
+        return list(_lengths(self._paths))
+
     @overload
     def __getitem__(self, index: int) -> Episode: ...
     @overload
@@ -210,6 +213,14 @@ def _episodes(folder: str | Path, split: str | None) -> Iterator[Episode | Recor
                     yield None if other else _episode(file, path, group)
                 except RecordingError as error:
                     yield error
+
+
+def _lengths(paths: Iterable[Path]) -> Iterator[int]:
+    """The number of frames of every episode in these shards."""
+    for path in paths:
+        with _open(path) as file:
+            for group in range(file.num_row_groups):
+                yield len(_read(file, path, group, ["action_texts"])["action_texts"]) + 1
 
 
 def _existing(folder: str | Path) -> list[Path]:

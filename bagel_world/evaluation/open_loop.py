@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from bagel_world.episodes import EpisodeFolder
 from bagel_world.evaluation.compared import COPY_LAST, LEAST_REGION, Compared, Mask
 from bagel_world.evaluation.features import FeatureDistance
 from bagel_world.evaluation.frechet import FeatureVectors, frechet_interval
@@ -115,7 +116,8 @@ def measure_open_loop(
 
 def _draw_walks(episodes: Sequence[Episode], config: OpenLoopConfig, notes: list[str]) -> list[Window]:
     """The windows of the rollouts, with a note where they are shorter than was asked for or pass over episodes."""
-    lengths = [len(episode.frames) for episode in episodes]
+    folder = isinstance(episodes, EpisodeFolder)
+    lengths = episodes.lengths() if folder else [len(episode.frames) for episode in episodes]
     horizon = fit_horizon(lengths, config)
     if horizon < config.horizon:
         notes.append(

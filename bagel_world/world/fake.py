@@ -207,8 +207,7 @@ class FakeWorld:
 
     def imagine(self, contexts: Sequence[Any], *, seeds: Sequence[int]) -> list[Frame]:
         """The next frame of every context: its newest frame moved by what was said, plus noise."""
-        if not all(isinstance(context, FakeContext) for context in contexts):
-            raise ConfigError("Expected contexts that a FakeWorld began, got one of another world. Begin anew with `observe`.")
+        _require_own(contexts)
         self.model_calls += 1
         return [self._imagine_one(context, seed) for context, seed in zip(contexts, seeds, strict=True)]
 
@@ -226,6 +225,7 @@ class FakeWorld:
         self, contexts: Sequence[Any], frames: Sequence[Frame], *, words: Sequence[str], seeds: Sequence[int]
     ) -> npt.NDArray[np.float64]:
         """Which words lead from each context nearest to its frame: normal likelihoods of what they do without noise."""
+        _require_own(contexts)
         self.model_calls += 1
         rows = [self._explain_one(context, frame, words) for context, frame, _ in zip(contexts, frames, seeds, strict=True)]
         return np.stack(rows) if rows else np.zeros((0, len(words)))
@@ -365,3 +365,8 @@ def _played(drafts: Sequence[Draft], texts: Sequence[str]) -> Iterator[list[Piec
 def _color_of(context: FakeContext) -> str:
     frames = context.frames
     return "nothing" if not frames else COLORS[int(np.argmax(frames[-1].mean(axis=(0, 1))))]
+
+
+def _require_own(contexts: Sequence[Any]) -> None:
+    if not all(isinstance(context, FakeContext) for context in contexts):
+        raise ConfigError("Expected contexts that a FakeWorld began, got one of another world. Begin anew with `observe`.")

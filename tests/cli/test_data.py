@@ -9,13 +9,14 @@ from PIL import Image
 
 from bagel_world.cli import main
 from bagel_world.episodes import ShardWriter, shard_path, write_shard
-from bagel_world.episodes.manifest import Manifest, write_manifest
+from bagel_world.episodes.manifest import write_manifest
 from bagel_world.episodes.sample_shards import sample_shard_paths
 from bagel_world.episodes.sample_writer import SampleWriter
 from bagel_world.episodes.schema import encode_png
 from bagel_world.training.data.published_export import export_published
 from tests.episodes.conftest import draw_episode
 from tests.episodes.drawn import walk_sample
+from tests.episodes.test_manifest import MANIFEST
 
 
 def run(*arguments: str | Path) -> int:
@@ -96,21 +97,7 @@ def test_check_lists_damaged_shards_and_pictures_of_episodes(episodes: Path, cap
 
 
 def test_check_finds_shards_that_were_deleted(episodes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = Manifest(
-        simulator="a simulator",
-        split="train",
-        seed=0,
-        episodes=6,
-        steps=3,
-        episodes_per_house=1,
-        episodes_per_shard=2,
-        frame_size=(16, 24),
-        action_words=("Move forward", "Open the door"),
-        licenses=(),
-        command="bagel-world record out",
-        packages={},
-        finished_episodes=6,
-    )
+    manifest = MANIFEST.model_copy(update={"finished_episodes": 6})
     write_manifest(episodes, manifest)
     assert run("data", "check", episodes) == 0
     write_manifest(episodes, manifest.model_copy(update={"finished_episodes": 4}))  # a recording that was cut short after a shard

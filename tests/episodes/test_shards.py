@@ -15,6 +15,7 @@ from bagel_world.episodes.damage import Damage
 from bagel_world.episodes.schema import SCHEMA, to_row
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.types import Episode
+from tests.episodes.conftest import draw_episode
 
 MakeEpisode = Callable[..., Episode]
 Compare = Callable[[Episode, Episode], None]
@@ -198,3 +199,12 @@ def test_text_that_is_no_longer_text_names_the_shard(tmp_path: Path, make_episod
     path.write_bytes(data.replace(words, b"\xff" * len(words)))
     with pytest.raises(RecordingError, match="damaged"):
         list(read_episodes(tmp_path))
+
+
+def test_lengths_are_known_without_decoding(tmp_path: Path) -> None:
+    episodes = [draw_episode(number) for number in range(5)]
+    write_shard(tmp_path, 0, episodes[:3])
+    write_shard(tmp_path, 1, episodes[3:])
+    lengths = EpisodeFolder(tmp_path).lengths()
+    assert lengths == [len(each.frames) for each in episodes]
+    assert count_frames(tmp_path) == sum(lengths)

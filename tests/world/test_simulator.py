@@ -546,6 +546,8 @@ def test_a_context_of_another_world_is_refused_and_stays_as_it_was(world: BagelW
         world.imagine([fake.observe(picture(1))], seeds=[0])  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigError, match="got one of another world"):
         fake.imagine([context], seeds=[0])
+    with pytest.raises(ConfigError, match="got one of another world"):
+        fake.explain([context], [picture(1)], words=["Stay"], seeds=[0])
 
 
 @pytest.mark.parametrize("seeds", [0, [1.5], ["x"], [None], [True], [float("nan")]])
