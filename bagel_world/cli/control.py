@@ -21,11 +21,10 @@ from bagel_world.cli.measuring import (
     footage_notes,
     kind_of_footage,
     progress_bar,
+    training_footage,
 )
-from bagel_world.episodes import EpisodeFolder, read_manifest
-from bagel_world.errors import ConfigError
+from bagel_world.episodes import EpisodeFolder
 from bagel_world.evaluation.control import ControlConfig, check_control, measure_control
-from bagel_world.evaluation.kinds import FootageKind
 from bagel_world.evaluation.probe import ProbeConfig, load_or_train_probe
 from bagel_world.evaluation.report import Report
 from bagel_world.evaluation.subject import Subject
@@ -69,7 +68,7 @@ def control(
     kind = kind_of_footage(data, episodes)
     subject = Subject.load(checkpoint, task=kind.task, device=device, sampling=sampling)
     config = ControlConfig(n=n, loops=loops, seed=seed, batch=batch)
-    training = None if kind.name == "drops" else _probe_footage(probe_data, data, kind, subject)
+    training = None if kind.name == "drops" else training_footage(probe_data, data, kind, subject, "--probe-data")
     check_control(subject, episodes, kind, config)
     with progress_bar() as track:
         reader, trained = None, None
@@ -92,25 +91,3 @@ def control(
         notes=(*footage_notes(data), *findings.notes),
     )
     finish(report, out, json_path, "control", findings.sheets)
-
-
-def _probe_footage(folder: Path, data: Path, kind: FootageKind, subject: Subject) -> EpisodeFolder:
-    """The footage to train the probe on.
-
-    Raises:
-        ConfigError: it is the footage of the test, of its split, of another simulator or of another size.
-    """
-    if folder.resolve() == data.resolve():
-        raise ConfigError(f"Expected the probe to be trained on other footage than the test, got {data} for both.")
-    episodes = EpisodeFolder(folder)
-    found = kind_of_footage(folder, episodes)
-    if found.name != kind.name:
-        raise ConfigError(f"Expected footage of {kind.name} to train the probe on, as in {data}, got {found.name} in {folder}.")
-    subject.check_footage(episodes[0].frames)
-    ours, theirs = read_manifest(data), read_manifest(folder)
-    if ours is not None and theirs is not None and (ours.simulator, ours.split) == (theirs.simulator, theirs.split):
-        raise ConfigError(
-            f"Expected the probe to be trained on another split than the test, got {ours.split!r} in {folder} too: they share "
-            "scenes. Name footage of the train split with --probe-data."
-        )
-    return episodes

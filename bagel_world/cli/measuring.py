@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bagel_world.episodes import EpisodeFolder, read_manifest
-from bagel_world.errors import RecordingError
+from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.evaluation.kinds import FootageKind, kind_of, kind_of_episode
 from bagel_world.evaluation.report import Report, to_table, write_report
 from bagel_world.evaluation.sheets import Strip, save_sheet
-from bagel_world.evaluation.subject import Track
+from bagel_world.evaluation.subject import Subject, Track
 
 T = TypeVar("T")
 
@@ -80,6 +80,28 @@ def kind_of_footage(folder: Path, episodes: EpisodeFolder) -> FootageKind:
     """Which simulator footage comes from: as its manifest says, or else its first episode."""
     manifest = read_manifest(folder)
     return kind_of_episode(episodes[0]) if manifest is None else kind_of(manifest.simulator)
+
+
+def training_footage(folder: Path, data: Path, kind: FootageKind, subject: Subject, option: str) -> EpisodeFolder:
+    """The footage that a referee learns from: of the same simulator and size as the test, but of another split.
+
+    Raises:
+        ConfigError: it is the footage of the test, of its split, of another simulator or of another size.
+    """
+    if folder.resolve() == data.resolve():
+        raise ConfigError(f"Expected {option} to name other footage than the test, got {data} for both.")
+    episodes = EpisodeFolder(folder)
+    found = kind_of_footage(folder, episodes)
+    if found.name != kind.name:
+        raise ConfigError(f"Expected {option} to name footage of {kind.name}, as in {data}, got {found.name} in {folder}.")
+    subject.check_footage(episodes[0].frames)
+    ours, theirs = read_manifest(data), read_manifest(folder)
+    if ours is not None and theirs is not None and (ours.simulator, ours.split) == (theirs.simulator, theirs.split):
+        raise ConfigError(
+            f"Expected {option} to name footage of another split than the test, got {ours.split!r} in {folder} too: they share "
+            "scenes. Name footage of the train split."
+        )
+    return episodes
 
 
 def finish(report: Report, out: Path, json_path: Path | None, name: str, sheets: Mapping[str, Sequence[Strip]] = {}) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bagel_world.actions import NAVIGATE_WORDS, ROLLOUT_WORDS, ROTATE_WORDS, TURNS
-from bagel_world.errors import MissingExtraError, SimulatorError
+from bagel_world.errors import ConfigError, MissingExtraError, SimulatorError
 from bagel_world.evaluation.body_positions import position_rows
 from bagel_world.evaluation.compared import COPY_LAST, LEAST_REGION, Compared, Mask
 from bagel_world.evaluation.linear_motion import move_on
@@ -90,6 +90,20 @@ class FootageKind(ABC):
         """An action in the few words that fit above a frame."""
         return word
 
+    def objects(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        """The kinds of the objects of an episode, in the order in which scenes number their pixels; none where unknown."""
+        return ()
+
+    def open_scenes(self, size: tuple[int, int]) -> Scenes:
+        """What tells which pixels show which object, for frames of this size.
+
+        Raises:
+            ConfigError: nobody knows that for this kind of footage.
+        """
+        raise ConfigError(
+            f"Expected footage of turntables or drops, whose objects are known pixel by pixel, got footage of kind {self.name!r}."
+        )
+
 
 class HouseFootage(FootageKind):
     """Walks through houses."""
@@ -145,8 +159,19 @@ class TableFootage(FootageKind):
 
     def study(self, windows: Sequence[Window]) -> Studied:
         """The pixels of the object."""
-        owners, notes = _owners_of(windows, self._open_scenes, "the object")
-        return Studied(notes=notes) if owners is None else Studied(regions={"object": _asked(owners, windows) == 0})
+        owners, notes = _owners_of(windows, self.open_scenes, "the object")
+        if owners is None:
+            return Studied(notes=notes)
+        asked = _asked(owners, windows)
+        return Studied(regions={"object": asked == 0}, owners=asked)
+
+    def objects(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        """The one that stands on the table."""
+        return (str(metadata["object"]),)
+
+    def open_scenes(self, size: tuple[int, int]) -> Scenes:
+        """The turntables."""
+        return self._open_scenes(size)
 
     def caption(self, word: str) -> str:
         """Side and degrees."""
@@ -179,7 +204,7 @@ class DropFootage(FootageKind):
     def study(self, windows: Sequence[Window]) -> Studied:
         """The moving part, and where linear motion would bring the bodies."""
         regions = {"moving": moving_parts(windows)}
-        owners, notes = _owners_of(windows, self._open_scenes, "bodies and linear motion")
+        owners, notes = _owners_of(windows, self.open_scenes, "bodies and linear motion")
         if owners is None or windows[0].context < 2:
             return Studied(regions=regions, notes=notes)
         expected = np.stack([go_on(window, each) for window, each in zip(windows, owners, strict=True)])
@@ -195,6 +220,14 @@ class DropFootage(FootageKind):
             distances = np.linalg.norm(centers[1] - centers[0], axis=1)[: moved.shape[1]]
             moved[place, : len(distances)] = distances
         yield from position_rows(compared, studied.owners[:, 0], moved)
+
+    def objects(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        """The bodies."""
+        return tuple(metadata["bodies"])
+
+    def open_scenes(self, size: tuple[int, int]) -> Scenes:
+        """The drops."""
+        return self._open_scenes(size)
 
 
 def warp_on(window: Window) -> Frame:

@@ -20,6 +20,8 @@ from bagel_world.evaluation.features import FeatureDistance
 from bagel_world.evaluation.frechet import FeatureVectors, frechet_interval
 from bagel_world.evaluation.kinds import FootageKind, Studied, kind_of_episode
 from bagel_world.evaluation.metrics import Values, mean_interval, psnr, ratio_interval, region_psnr, sharpness
+from bagel_world.evaluation.recognition import recognition_rows
+from bagel_world.evaluation.recognizer import Recognizer
 from bagel_world.evaluation.report import Row, by_metric, make_row
 from bagel_world.evaluation.sheets import Strip
 from bagel_world.evaluation.subject import Subject, Track, batches, seed_for, untracked
@@ -28,6 +30,8 @@ from bagel_world.types import Episode, Frame
 
 SHOWN_STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
 """Steps of a rollout that get a row."""
+
+COPY_LAST_CONTEXT = "copy last context frame"
 
 _ONE_STEP, _ROLLOUT = 0, 1
 _VECTORS_PER_FEATURE = 2  # fewer pictures than that have no covariance to speak of
@@ -73,6 +77,7 @@ def measure_open_loop(
     kind: FootageKind | None = None,
     perceive: FeatureDistance | None = None,
     describe: FeatureVectors | None = None,
+    recognizer: Recognizer | None = None,
     track: Track = untracked,
 ) -> Findings:
     """Imagine recorded next frames and rollouts, and compare.
@@ -84,6 +89,7 @@ def measure_open_loop(
         kind: of the footage; None reads it from the first episode.
         perceive: feature distance; its rows are left out where None.
         describe: feature vectors, for the Fréchet distance; its rows are left out where None.
+        recognizer: tells what the objects of rollouts are taken for; its rows are left out where None.
         track: shows progress.
 
     Raises:
@@ -109,7 +115,10 @@ def measure_open_loop(
     if kind.needs_poses and any(window.poses is None for window in windows):
         notes.append("Footage without poses: views that are new are not known.")
     rolled = imagine_rollouts(subject, walks, config, track)
-    rows += rollout_rows(walks, rolled, kind.study(walks), perceive, config.seed)
+    known = kind.study(walks)
+    rows += rollout_rows(walks, rolled, known, perceive, config.seed)
+    if recognizer is not None:
+        rows += _recognized(walks, rolled, known, kind, recognizer, config.seed, notes)
     sheets = {"next": next_strips(compared, windows, kind), "rollouts": rollout_strips(walks, rolled, kind)}
     return Findings(rows=by_metric(rows), sheets=sheets, notes=tuple(notes))
 
@@ -214,7 +223,7 @@ def rollout_rows(
             interval = mean_interval(values[chosen], groups=groups[chosen], seed=seed)
             yield make_row(metric, f"{label}, step {step}", int(chosen.sum()), interval)
 
-    copies = {"copy first context frame": frames[:, 0], "copy last context frame": frames[:, context - 1]}
+    copies = {"copy first context frame": frames[:, 0], COPY_LAST_CONTEXT: frames[:, context - 1]}
     shown = {"imagined": rolled, **{label: np.repeat(each[:, None], count, axis=1) for label, each in copies.items()}}
     shown |= studied.baselines
     for label, each in shown.items():
@@ -234,6 +243,25 @@ def rollout_rows(
         ours, theirs = sharpness(rolled[:, step - 1]), sharpness(real[:, step - 1])
         ratio = ratio_interval(ours, theirs, groups=groups, seed=seed)
         yield make_row("rollout_sharpness_ratio", f"imagined, step {step}", len(windows), ratio)
+
+
+def _recognized(
+    walks: Sequence[Window],
+    rolled: Frame,
+    studied: Studied,
+    kind: FootageKind,
+    recognizer: Recognizer,
+    seed: int,
+    notes: list[str],
+) -> Iterator[Row]:
+    """What the objects of rollouts are taken for; a note stands already where nobody knows their pixels."""
+    if studied.owners is None:
+        return
+    real = np.stack([walk.frames[walk.context :] for walk in walks])
+    last = np.repeat(np.stack([walk.seen[-1] for walk in walks])[:, None], rolled.shape[1], axis=1)
+    shown = {"real": real, "imagined": rolled, COPY_LAST_CONTEXT: last}
+    steps = [step for step in SHOWN_STEPS if step <= rolled.shape[1]]
+    yield from recognition_rows(walks, shown, studied.owners, kind, recognizer, steps=steps, seed=seed, notes=notes)
 
 
 def _groups(windows: Sequence[Window]) -> npt.NDArray[np.str_]:

@@ -6,7 +6,6 @@ places of the other is all it gets to see, so that it reads movement, not decora
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from bagel_world.errors import ConfigError, RecordingError
+from bagel_world.errors import ConfigError
+from bagel_world.evaluation.referees import fit_referee, load_referee, save_referee
 from bagel_world.evaluation.subject import Track, untracked
-from bagel_world.files import replace_text
 from bagel_world.images import to_pixels
 from bagel_world.types import Episode, Frame
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS_FILE, SETTINGS_FILE = "probe.safetensors", "probe.json"
+_NAME = "probe"
 
 _GRID = 8
 _READ_BATCH = 256
@@ -201,36 +198,15 @@ def train_probe(
 
 def _fit(probe: ActionProbe, pairs: Pairs, config: ProbeConfig, rng: np.random.Generator, track: Track) -> None:
     members = [np.flatnonzero(pairs.labels == label) for label in np.unique(pairs.labels)]
-    optimizer = torch.optim.AdamW(probe.parameters(), lr=config.learning_rate, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps)
-    probe.train()
-    for _ in track(range(config.steps), "action probe"):
+
+    def draw() -> tuple[Tensor, Tensor]:
         kinds = rng.integers(len(members), size=config.batch)
         picked = np.array([rng.choice(members[kind]) for kind in kinds])
         before = pairs.before[picked]
         logits = probe(_pixels(pairs.frames[before]), _pixels(pairs.frames[before + 1]))
-        loss = F.cross_entropy(logits, torch.from_numpy(pairs.labels[picked]))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    probe.eval()
+        return logits, torch.from_numpy(pairs.labels[picked])
 
-
-def save_probe(folder: str | Path, probe: ActionProbe, settings: ProbeSettings) -> None:
-    """Write a probe as safetensors and JSON.
-
-    Raises:
-        RecordingError: it could not be written.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / SETTINGS_FILE).unlink(missing_ok=True)  # they speak of other weights until the new ones are there
-        save_file(probe.state_dict(), str(folder / WEIGHTS_FILE))
-        replace_text(folder / SETTINGS_FILE, settings.model_dump_json(indent=2) + "\n")
-    except (OSError, SafetensorError) as error:
-        raise RecordingError(f"Could not write the action probe to {folder}: {error}. Choose another folder.") from error
+    fit_referee(probe, draw, steps=config.steps, learning_rate=config.learning_rate, track=track, what="action probe")
 
 
 def load_probe(folder: str | Path) -> tuple[ActionProbe, ProbeSettings] | None:
@@ -239,18 +215,7 @@ def load_probe(folder: str | Path) -> tuple[ActionProbe, ProbeSettings] | None:
     Raises:
         RecordingError: its files are damaged.
     """
-    folder = Path(folder)
-    if not (folder / SETTINGS_FILE).is_file():
-        return None
-    try:
-        settings = ProbeSettings.model_validate_json((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-        probe = ActionProbe(len(settings.action_words), settings.config.width)
-        probe.load_state_dict(load_file(str(folder / WEIGHTS_FILE)))
-    except (OSError, ValidationError, SafetensorError, json.JSONDecodeError, RuntimeError) as error:
-        raise RecordingError(
-            f"The action probe in {folder} is damaged ({error}). Delete the folder to train a new one."
-        ) from error
-    return probe.eval(), settings
+    return load_referee(folder, _NAME, ProbeSettings, lambda found: ActionProbe(len(found.action_words), found.config.width))
 
 
 def load_or_train_probe(
@@ -271,5 +236,5 @@ def load_or_train_probe(
             return found
         logger.info("the action probe in %s was trained for something else; a new one takes its place", folder)
     probe, settings = train_probe(episodes, words, config, footage=footage, track=track)
-    save_probe(folder, probe, settings)
+    save_referee(folder, _NAME, probe, settings)
     return probe, settings

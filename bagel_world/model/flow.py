@@ -43,7 +43,7 @@ def guide(
     no_text: Float[Tensor, "*b t z"] | None = None,
     no_image: Float[Tensor, "*b t z"] | None = None,
     *,
-    text_scale: float = 1.0,
+    text_scale: float | None = 1.0,
     image_scale: float = 1.0,
     renorm: Renorm = "global",
     renorm_min: float = 0.0,
@@ -54,7 +54,7 @@ def guide(
         full: velocity on the whole context, one image per leading index.
         no_text: velocity without the last text; needed for text_scale > 1.
         no_image: velocity without images; needed for image_scale > 1.
-        text_scale: 1 switches guidance off, that of images too.
+        text_scale: 1 switches guidance off, that of images too, as in the published program; None guides by the images alone.
         image_scale: 1 switches image guidance off.
         renorm: which norms are compared: of the whole image ("global"), of each token ("channel"), or of each token after the
             text guidance and before that of images ("text_channel").
@@ -65,12 +65,12 @@ def guide(
     """
     if renorm not in ("global", "channel", "text_channel"):
         raise ConfigError(f"Expected guidance renorm 'global', 'channel' or 'text_channel', got {renorm!r}.")
-    if text_scale <= 1:
+    if (image_scale if text_scale is None else text_scale) <= 1:
         return full
-    if no_text is None or (image_scale > 1 and no_image is None):
+    if (text_scale is not None and no_text is None) or (image_scale > 1 and no_image is None):
         raise ConfigError("Guidance needs the velocity without text, and with image_scale > 1 the one without images.")
+    guided = full if text_scale is None or no_text is None else _extrapolate(no_text, full, text_scale)
     blind = no_image if image_scale > 1 else None
-    guided = _extrapolate(no_text, full, text_scale)
     if renorm == "text_channel":
         guided = _scaled_back(guided, full, renorm_min, axes=(-1,))
         return guided if blind is None else _extrapolate(blind, guided, image_scale)

@@ -23,7 +23,11 @@ class _Setting(BaseModel):
 class GuidanceConfig(_Setting):
     """Classifier-free guidance on text and image; off by default."""
 
-    text_scale: float = Field(1.0, ge=0, description="Strength of the last text; 1 switches guidance off, that of images too.")
+    text_scale: float | None = Field(
+        default=1.0,
+        ge=0,
+        description="Strength of the last text; 1 switches guidance off, that of images too. None guides by the images alone.",
+    )
     image_scale: float = Field(1.0, ge=0, description="Strength of the images; 1 switches it off.")
     interval: tuple[float, float] = Field(
         default=(0.0, 1.0),
@@ -44,7 +48,15 @@ class GuidanceConfig(_Setting):
         """Whether guidance acts at this timestep."""
         # Timesteps are float32: 0.8 of a grid must not lie above 0.8 of an interval.
         low, high, now = (np.float32(each) for each in (*self.interval, t))
-        return bool(self.text_scale > 1 and low < now <= high)
+        return bool(len(self.branches) > 1 and low < now <= high)
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """The pasts that a guided evaluation paints from, by their names in `Canvas`."""
+        without_image = ("no_image",) if self.image_scale > 1 else ()
+        if self.text_scale is None:
+            return ("full", *without_image)
+        return ("full", "no_text", *without_image) if self.text_scale > 1 else ("full",)
 
 
 class SamplingConfig(_Setting):

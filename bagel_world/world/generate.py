@@ -37,7 +37,7 @@ class Canvas:
         noise: the start, [rows * columns, latent size].
         grid: (rows, columns).
         full: the whole context.
-        no_text: the context without its last text; needed for guidance.
+        no_text: the context without its last text; needed for text guidance.
         no_image: the context without images; needed for image guidance.
     """
 
@@ -108,11 +108,11 @@ def generate_latents(
 
 
 def _guided_pass(checkpoint: Checkpoint, canvases: Sequence[Canvas], sampling: SamplingConfig) -> _Pass:
-    """All branches of all canvases in one forward: every full one, every one without text, every one without images."""
-    names = ("full", "no_text", "no_image") if sampling.guidance.image_scale > 1 else ("full", "no_text")
+    """All branches that guidance asks for, of all canvases, in one forward: first every full one."""
+    names = sampling.guidance.branches
     branches = [getattr(canvas, name) for name in names for canvas in canvases]
     if any(branch is None for branch in branches):
-        raise ValueError("Guidance needs the branches without text and, with image_scale > 1, without images.")
+        raise ValueError(f"Guidance needs these branches of every canvas: {', '.join(names)}.")
     return _Pass.over(checkpoint, canvases, branches)
 
 
@@ -120,16 +120,19 @@ def _guide(velocities: Sequence[Float[Tensor, "s z"]], counts: Sequence[int], sa
     """Guide image by image: the global norm is that of one image, whatever shares the batch."""
     guidance = sampling.guidance
     parts = zip(*(velocity.split(counts) for velocity in velocities), strict=True)
+    named = [dict(zip(guidance.branches, each, strict=True)) for each in parts]
     return torch.cat(
         [
             guide(
-                *branches,
+                each["full"],
+                each.get("no_text"),
+                each.get("no_image"),
                 text_scale=guidance.text_scale,
                 image_scale=guidance.image_scale,
                 renorm=guidance.renorm,
                 renorm_min=guidance.renorm_min,
             )
-            for branches in parts
+            for each in named
         ]
     )
 

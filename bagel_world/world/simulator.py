@@ -218,9 +218,9 @@ class BagelWorld(Speaking):
             )
 
     def _canvases(self, contexts: Sequence[Context], seeds: Sequence[int]) -> list[Canvas]:
-        config, guidance = self.checkpoint.config, self.sampling.guidance
+        config, branches = self.checkpoint.config, self.sampling.guidance.branches
         full = self._prefill.fill(contexts)
-        no_image = self._prefill.fill(contexts, "no_image") if guidance.image_scale > 1 else [None] * len(contexts)
+        no_image = self._prefill.fill(contexts, "no_image") if "no_image" in branches else [None] * len(contexts)
         canvases = []
         for context, seed, whole, blind in zip(contexts, seeds, full, no_image, strict=True):
             height, width = context.frames[-1].shape[:2] if context.frames else self.frame_size

@@ -126,7 +126,7 @@ def test_the_probe_must_not_be_trained_on_the_test(footage: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("episodes", "said"),
     [
-        ([spin(number, side=64) for number in range(3)], "Expected footage of house to train the probe on"),
+        ([spin(number, side=64) for number in range(3)], "Expected --probe-data to name footage of house"),
         ([walk_room(number, size=(48, 48), split="train") for number in range(3)], "which checkpoint 'fake' imagines"),
         ([walk_room(number, size=(64, 64), steps=1, split="train") for number in range(3)], "it lacks"),
     ],
@@ -188,6 +188,38 @@ def test_control_trains_a_probe_and_keeps_it(
     stored = (footage / "probe" / "probe.safetensors").read_bytes()
     assert run(*words) == 0
     assert (footage / "probe" / "probe.safetensors").read_bytes() == stored
+
+
+def test_open_loop_trains_a_recognizer_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bagel_world.cli import open_loop
+    from bagel_world.evaluation.recognizer import RecognizerConfig
+
+    for split, count in (("train", "30"), ("test", "5")):
+        words = ["record", tmp_path / split, "--sim", "turntable", "--split", split, "--episodes", count, "--steps", "4"]
+        assert run(*words, "--size", "96") == 0
+    monkeypatch.setattr(open_loop, "RecognizerConfig", lambda: RecognizerConfig(pictures=200, steps=2, batch=4, width=8))
+    words = ["eval", "open-loop", "--checkpoint", "fake", "--data", tmp_path / "test", "--out", tmp_path / "out"]
+    words += ["--n", "4", "--rollouts", "4", "--horizon", "2", "--recognizer", tmp_path / "recognizer"]
+    assert run(*words) == 0
+    report = json.loads((tmp_path / "out" / "open_loop.json").read_text())
+    names = {row["name"] for row in report["rows"] if row["metric"] == "recognized_rate"}
+    assert {"real, step 2", "imagined, step 2", "copy last context frame, step 1"} <= names
+    assert report["setting"]["recognizer"]["config"]["steps"] == 2
+    stored = (tmp_path / "recognizer" / "recognizer.safetensors").read_bytes()
+    assert run(*words) == 0
+    assert (tmp_path / "recognizer" / "recognizer.safetensors").read_bytes() == stored
+
+
+def test_a_recognizer_is_not_trained_on_the_test_nor_on_objects_nobody_knows(
+    footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(tmp_path / "tables", 0, [spin(number, side=96) for number in range(3)])
+    words = ["eval", "open-loop", "--checkpoint", "fake", "--recognizer", tmp_path / "recognizer", "--out", tmp_path / "out"]
+    for data, said in ((footage / "test", "turntables or drops"), (tmp_path / "tables", "other footage than the test")):
+        assert run(*words, "--data", data, "--train-data", data, "--n", "2", "--rollouts", "2") == 2
+        assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "recognizer").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_bench_writes_its_figures_and_says_when_they_are_not_to_be_quoted(

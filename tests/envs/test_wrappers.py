@@ -160,7 +160,7 @@ def test_resizing_leaves_the_world_alone() -> None:
     ):
         np.testing.assert_array_equal(shown, np.array(Image.fromarray(frame).resize((16, 32), Image.Resampling.BICUBIC)))
     flat = gym.wrappers.FlattenObservation(plain)
-    for inner, size in ((flat, (8, 8)), (plain, (8,)), (plain, (0, 8)), (plain, (8.0, 8))):
+    for inner, size in ((flat, (8, 8)), (plain, (8,)), (plain, (0, 8)), (plain, (8.0, 8)), (plain, 8), (plain, "64")):
         with pytest.raises(ConfigError, match=r"Resize before|\(height, width\)"):
             Resize(inner, size)  # type: ignore[arg-type]
 

@@ -9,8 +9,6 @@ import pytest
 from bagel_world.actions import NAVIGATE_WORDS
 from bagel_world.errors import ConfigError, RecordingError
 from bagel_world.evaluation.probe import (
-    SETTINGS_FILE,
-    WEIGHTS_FILE,
     ProbeConfig,
     collect_pairs,
     load_or_train_probe,
@@ -18,6 +16,8 @@ from bagel_world.evaluation.probe import (
     train_probe,
 )
 from bagel_world.types import Action, Episode
+
+WEIGHTS_FILE, SETTINGS_FILE = "probe.safetensors", "probe.json"
 
 FAST = ProbeConfig(pairs=100, steps=2, batch=8, width=8)
 

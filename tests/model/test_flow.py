@@ -110,6 +110,26 @@ def test_text_scale_one_is_no_guidance_whatever_the_image_scale(renorm: str, ima
     assert flow.guide(v) is v
 
 
+@pytest.mark.parametrize("renorm", ["global", "channel", "text_channel"])
+def test_images_guide_alone_where_the_text_is_left_out(renorm: str) -> None:
+    v, no_text, no_image = _three()
+    alone = {"text_scale": None, "renorm": renorm, "renorm_min": 1.0}
+    close(flow.guide(v, None, no_image, image_scale=2.0, **alone), no_image + 2.0 * (v - no_image), atol=1e-12)  # type: ignore[arg-type]
+    assert flow.guide(v, no_text, no_image, image_scale=1.0, **alone) is v  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="without images"):
+        flow.guide(v, no_text, image_scale=2.0, **alone)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("renorm", ["global", "channel", "text_channel"])
+def test_images_that_guide_alone_are_the_limit_of_a_text_that_hardly_guides(renorm: str) -> None:
+    v, no_text, no_image = _three()
+    alone, beside = (
+        flow.guide(v, no_text, no_image, text_scale=each, image_scale=3.0, renorm=renorm)  # type: ignore[arg-type]
+        for each in (None, 1 + 1e-9)
+    )
+    close(alone, beside, atol=1e-7)
+
+
 def test_without_renorm_guidance_is_two_extrapolations() -> None:
     v, no_text, no_image = _three()
     for renorm in ("global", "channel", "text_channel"):

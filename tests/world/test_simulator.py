@@ -284,8 +284,11 @@ def test_a_foreign_state_is_refused(world: BagelWorld) -> None:
             world.restore(spoiled)
 
 
-def test_guidance_is_not_paid_outside_its_interval(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    guidance = {"text_scale": 3.0, "image_scale": 2.0, "interval": (0.4, 0.8)}
+@pytest.mark.parametrize(("text_scale", "image_scale", "paid"), [(3.0, 2.0, 3), (3.0, 1.0, 2), (None, 2.0, 2), (1.0, 2.0, 1)])
+def test_guidance_is_not_paid_outside_its_interval(
+    folder: Path, text_scale: float | None, image_scale: float, paid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guidance = {"text_scale": text_scale, "image_scale": image_scale, "interval": (0.4, 0.8)}
     world = BagelWorld.from_pretrained(folder, sampling={"evaluations": 10, "shift": 1.0, "guidance": guidance})
     context, rows = grow(world, [0, "go"]), []
     velocity = Bagel.velocity
@@ -296,7 +299,36 @@ def test_guidance_is_not_paid_outside_its_interval(folder: Path, monkeypatch: py
 
     monkeypatch.setattr(Bagel, "velocity", counted)
     world.imagine([context], seeds=[0])
-    assert rows == [1, 1, 3, 3, 3, 3, 1, 1, 1, 1]  # t = 1.0, 0.9, then (0.4, 0.8], then 0.4 ... 0.1
+    assert rows == [1, 1, *[paid] * 4, 1, 1, 1, 1]  # t = 1.0, 0.9, then (0.4, 0.8], then 0.4 ... 0.1
+
+
+def test_a_past_without_images_is_read_only_where_it_guides(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled: list[str] = []
+    fill = Prefill.fill
+
+    def spy(self: Prefill, contexts: Sequence[Context], *names: Any) -> Any:
+        filled.extend(names)
+        return fill(self, contexts, *names)
+
+    monkeypatch.setattr(Prefill, "fill", spy)
+    for text_scale, wanted in ((1.0, []), (None, ["no_image"])):
+        guidance = {"text_scale": text_scale, "image_scale": 2.0}
+        world = BagelWorld.from_pretrained(folder, sampling={**QUICK, "guidance": guidance})
+        filled.clear()
+        world.imagine([grow(world, [0, "go"])], seeds=[0])
+        assert filled == wanted
+
+
+def test_frames_guided_by_images_alone_are_those_of_a_text_that_hardly_guides(folder: Path) -> None:
+    def imagined(text_scale: float | None, image_scale: float) -> list[Frame]:
+        guidance = {"text_scale": text_scale, "image_scale": image_scale, "renorm_min": 1.0}
+        world = BagelWorld.from_pretrained(folder, sampling={**QUICK, "guidance": guidance})
+        contexts = [grow(world, [number, "go", number + 1, "on"]) for number in range(2)]
+        return world.imagine(contexts, seeds=[0, 1])
+
+    alone = imagined(None, 4.0)
+    assert same(alone, imagined(1 + 1e-6, 4.0))
+    assert not same(alone, imagined(1.0, 4.0))
 
 
 def test_asking_leaves_the_context_as_it_was(world: BagelWorld) -> None:

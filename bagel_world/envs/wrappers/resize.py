@@ -33,7 +33,7 @@ class Resize(StatefulWrapper, RecordConstructorArgs):
             raise ConfigError(
                 f"Expected observations that are frames, uint8 (height, width, 3), got {space}. Resize before other wrappers."
             )
-        if len(size) != 2 or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in size):
+        if not _is_size(size):
             raise ConfigError(f"Expected a size (height, width) of whole numbers from 1 on, got {size!r}.")
         RecordConstructorArgs.__init__(self, size=size)
         StatefulWrapper.__init__(self, env)
@@ -58,3 +58,8 @@ class Resize(StatefulWrapper, RecordConstructorArgs):
             return frame
         height, width = self.size
         return np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _is_size(size: Any) -> bool:
+    sides = size if isinstance(size, (tuple, list)) else ()
+    return len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
