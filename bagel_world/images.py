@@ -36,7 +36,17 @@ MAX_IMAGE_SIDE = 16_384
 """Longest side of an image that is decoded, in pixels."""
 
 # What Pillow's decoders raise for damaged files.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, AssertionError, struct.error)
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+)
 
 _FLOAT_SLACK = 1e-3  # interpolation overshoots [0, 1] by rounding errors; anything beyond is another range
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import warnings
 from pathlib import Path
 
@@ -454,3 +455,10 @@ def test_sizes_of_the_published_program(golden_dir: Path) -> None:
     for name, (rule, together) in PUBLISHED_RULES.items():
         for row in table[name]:
             assert list(rule.size(*row["input_wh"], images=together)) == row["output_wh"], (name, row)
+
+
+def test_a_damaged_file_of_a_rare_kind_is_told_too() -> None:
+    """Pillow raises NotImplementedError for it."""
+    header = struct.pack("<7I", 124, 0x1007, 8, 8, 0, 0, 0) + bytes(44) + struct.pack("<8I", 32, 0, 0, 0, 0, 0, 0, 0) + bytes(20)
+    with pytest.raises(ImageError):
+        read_image(b"DDS " + header + bytes(256))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,6 +24,9 @@ MIN_BLOCK = 256
 """Tokens of room in a new block, at least."""
 
 
+_RESERVING = Lock()
+
+
 @dataclass(slots=True)
 class _Block:
     """Storage that several caches may share; `used` tokens are taken."""
@@ -30,6 +34,14 @@ class _Block:
     keys: Float[Tensor, "l c m e"]
     values: Float[Tensor, "l c m e"]
     used: int
+
+    def reserve(self, start: int, tokens: int) -> bool:
+        """Whether the tokens from `start` on were free and are the caller's now, whatever other threads do meanwhile."""
+        with _RESERVING:
+            free = self.used == start and self.keys.shape[1] >= start + tokens
+            if free:
+                self.used += tokens
+        return free
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +60,9 @@ class KVCache:
         new = keys.shape[1]
         if self.blocks:
             block, count = self.blocks[-1]
-            if block.used == count and block.keys.shape[1] >= count + new:
+            if block.reserve(count, new):
                 block.keys[:, count : count + new] = keys
                 block.values[:, count : count + new] = values
-                block.used += new
                 return KVCache((*self.blocks[:-1], (block, count + new)))
         room = max(MIN_BLOCK, 2 * new)
         shape = (keys.shape[0], room, *keys.shape[2:])

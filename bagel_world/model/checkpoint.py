@@ -27,6 +27,12 @@ from bagel_world.model.vae import Vae
 
 WEIGHTS_FILE, VAE_FILE = "ema.safetensors", "ae.safetensors"
 
+Stamps = tuple[tuple[str, int, int], ...]
+"""Name, time of writing (ns) and size of every file that a checkpoint is read from."""
+
+_WEIGHTS = (WEIGHTS_FILE, VAE_FILE)
+_FACTS = (".json", ".txt")
+
 _LAYER = "language_model.model.layers."
 _VIT = "vit_model.vision_model."
 _DECODER_PARTS = {
@@ -98,13 +104,28 @@ def published_parameters(bagel: Bagel) -> dict[str, nn.Parameter]:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A loaded folder: configuration, weights and tokenizer."""
+    """A loaded folder: configuration, weights and tokenizer.
+
+    Attributes:
+        config: the shape, and how a world is to use it.
+        bagel: the model.
+        vae: the autoencoder.
+        tokenizer: of its texts.
+        folder: where it was loaded from; None for one that was made in memory.
+        stamps: those of the folder's files when it was.
+    """
 
     config: BagelConfig
     bagel: Bagel
     vae: Vae
     tokenizer: Tokenizer
     folder: Path | None = None
+    stamps: Stamps = ()
+
+    @property
+    def origin(self) -> tuple[object, ...] | None:
+        """Equal for checkpoints that compute the same: same files, device and dtype. None for one that was made in memory."""
+        return None if self.folder is None else origin_of(self.folder, self.stamps, self.bagel.device, self.bagel.dtype)
 
     @cached_property
     def rules(self) -> PackingRules:
@@ -116,18 +137,32 @@ class Checkpoint:
         """SHA-256 over both weight files: which weights these are.
 
         Raises:
-            CheckpointError: this checkpoint is in no folder.
+            CheckpointError: this checkpoint is in no folder, or other weights have taken the place of those that were loaded.
         """
         if self.folder is None:
             raise CheckpointError(
                 "Weights that are in no folder have no fingerprint. Save the checkpoint, and load it from there."
             )
+        loaded, found = ([each for each in stamps if each[0] in _WEIGHTS] for stamps in (self.stamps, stamps_of(self.folder)))
+        if loaded != found:
+            raise CheckpointError(f"The weights in {self.folder} are not those that were loaded from there. Load them again.")
         digest = hashlib.sha256()
-        for name in (WEIGHTS_FILE, VAE_FILE):
+        for name in _WEIGHTS:
             with (self.folder / name).open("rb") as file:
                 for chunk in iter(lambda: file.read(1 << 20), b""):
                     digest.update(chunk)
         return digest.hexdigest()
+
+
+def stamps_of(folder: Path) -> Stamps:
+    """The stamps of the files in a checkpoint folder."""
+    files = sorted(path for path in folder.glob("*") if path.name in _WEIGHTS or path.suffix in _FACTS)
+    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+
+
+def origin_of(folder: Path, stamps: Stamps, device: torch.device, dtype: torch.dtype) -> tuple[object, ...]:
+    """See `Checkpoint.origin`."""
+    return (folder.resolve(), stamps, device, dtype)
 
 
 def packing_rules(config: BagelConfig, tokenizer: Tokenizer) -> PackingRules:
@@ -159,6 +194,7 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch
         CheckpointError: the folder is not a checkpoint, a file is truncated, or a tensor is missing, extra or misshapen.
     """
     folder = Path(folder)
+    stamps = stamps_of(folder)
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise CheckpointError(f"Expected a checkpoint folder at {folder}, found {found}.")
@@ -174,7 +210,7 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch
     vae.to_empty(device=device)
     _fill(folder / WEIGHTS_FILE, published_parameters(bagel))
     _fill(folder / VAE_FILE, dict(vae.named_parameters()))
-    return Checkpoint(config=config, bagel=bagel.eval(), vae=vae.eval(), tokenizer=tokenizer, folder=folder)
+    return Checkpoint(config=config, bagel=bagel.eval(), vae=vae.eval(), tokenizer=tokenizer, folder=folder, stamps=stamps)
 
 
 def check_finite(checkpoint: Checkpoint) -> None:

@@ -251,6 +251,22 @@ class BagelConfig(Published):
     visual_und: Literal[True] = True
     world: WorldDefaults = Field(default_factory=WorldDefaults, exclude=True)
 
+    @model_validator(mode="after")
+    def _numbers_fit(self) -> BagelConfig:
+        transforms, side = self.world.transforms, self.vit_config.side
+        for name, value, unit in (
+            ("transforms.vae.stride", transforms.vae.stride, self.latent_stride),
+            ("transforms.vit.stride", transforms.vit.stride, self.vit_config.patch_size),
+            *(("frame_size", each, self.latent_stride) for each in self.world.frame_size),
+        ):
+            if value < 1 or value % unit:
+                raise ValueError(f"expected {name} in multiples of {unit} pixels, got {value}")
+        if side != self.vit_max_num_patch_per_side:
+            raise ValueError(
+                f"expected vit_max_num_patch_per_side {side}, as vit_config says, got {self.vit_max_num_patch_per_side}"
+            )
+        return self
+
     @property
     def latent_size(self) -> int:
         """Numbers in one latent token: a patch of latent pixels times its channels."""
@@ -302,7 +318,7 @@ def _sentences(error: ValidationError) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"Expected JSON in {path}, but it cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"Expected a JSON object in {path}, got {type(value).__name__}.")

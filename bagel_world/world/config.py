@@ -63,7 +63,7 @@ class SamplingConfig(_Setting):
     """How one frame is painted."""
 
     evaluations: int = Field(49, ge=1, le=1000, description="Model calls per frame. The published `num_timesteps` N gives N - 1.")
-    shift: float = Field(3.0, gt=0, description="Timestep shift; above 1 more steps are spent near the noise.")
+    shift: float = Field(3.0, gt=0, le=1000, description="Timestep shift; above 1 more steps are spent near the noise.")
     solver: Literal["euler", "ab2", "ab3"] = Field(
         default="euler", description="Euler, or Adams-Bashforth of order 2 or 3 (same cost per step, smaller error)."
     )
@@ -78,7 +78,7 @@ class SamplingConfig(_Setting):
 class WritingConfig(_Setting):
     """How text is generated."""
 
-    max_tokens: int = Field(256, ge=1, description="Longest answer or thought, in tokens.")
+    max_tokens: int = Field(256, ge=1, le=32_768, description="Longest answer or thought, in tokens.")
     temperature: float = Field(
         0.0, ge=0, description="0 takes the likeliest token; above, tokens are drawn from softmax(logits / temperature)."
     )
@@ -130,6 +130,8 @@ def read_setting(kind: type[S], *layers: Mapping[str, Any]) -> S:
     """
     values: dict[str, Any] = {}
     for layer in layers:
+        if not isinstance(layer, Mapping):
+            raise ConfigError(f"Expected settings by name for {kind.__name__}, as a dictionary, got {layer!r:.80}.")
         values = merged(values, layer)
     try:
         return kind.model_validate(values)

@@ -13,7 +13,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -23,7 +22,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from bagel_world.errors import ActionError, StateError
+from bagel_world.errors import ActionError, ConfigError, StateError
 from bagel_world.images import ImageLike, read_image
 from bagel_world.model.cache import KVCache
 from bagel_world.model.checkpoint import Checkpoint
@@ -112,17 +111,15 @@ class Reader:
     config: BagelConfig
     tokenizer: Tokenizer
     settings: ContextConfig
-    folder: Path | None = None
-    """Where the checkpoint was loaded from; None for one that was made in memory."""
+    origin: tuple[object, ...] | None = None
+    """That of the checkpoint: see `Checkpoint.origin`."""
     saved: WeakValueDictionary[bytes, Node] = field(default_factory=WeakValueDictionary)
     """How far contexts had been read when their states were taken, by the digest of the state: as long as somebody goes on from
     there, it need not be read again."""
 
     def reads_as(self, checkpoint: Checkpoint) -> bool:
         """Whether this is a reader of the same checkpoint, loaded once or twice."""
-        if self.config is checkpoint.config:
-            return True
-        return self.folder is not None and self.folder == checkpoint.folder and self.config == checkpoint.config
+        return self.config is checkpoint.config or (self.origin is not None and self.origin == checkpoint.origin)
 
     def seen(self, image: ImageLike, generator: torch.Generator | None = None, see: See | None = None) -> Seen:
         """The event of seeing an image; `generator` draws the noise of its latents, `see` overrides the settings."""
@@ -184,11 +181,17 @@ class Context:
         """This context with one more frame, which was decoded from these latents.
 
         The latents are kept in half precision, in the context and in its state alike: small, and the same after a restore.
+
+        Raises:
+            ConfigError: latents of another shape.
         """
         seen = self.reader.seen(frame)
         resized = seen.frame.shape != frame.shape  # then these latents are of another picture
         if not self.reader.settings.reuse_latents or seen.see == "vit" or resized:
             return self.append(seen)
+        shape = latents_shape(self.reader, seen)
+        if tuple(latents.shape) != shape:
+            raise ConfigError(f"Expected latents of this frame, of shape {shape}, got {tuple(latents.shape)}.")
         return self.append(replace(seen, latents=latents.half().to(latents.dtype)))
 
     def say(self, text: str | Thought) -> Context:
@@ -320,12 +323,17 @@ def _restored(reader: Reader, place: int, event: dict[str, Any], state: dict[str
     return replace(seen, noise=noise, latents=latents)
 
 
+def latents_shape(reader: Reader, seen: Seen) -> tuple[int, int, int]:
+    """(channels, height, width) of the latents of a frame."""
+    vae, (height, width) = reader.config.vae_config, seen.frame.shape[:2]
+    return vae.z_channels, height // vae.downsample, width // vae.downsample
+
+
 def _restored_latents(reader: Reader, seen: Seen, values: Any) -> Float[Tensor, "z h w"] | None:
     """Latents, or their noise, if they are of this frame."""
     if values is None:
         return None
-    vae, (height, width) = reader.config.vae_config, seen.frame.shape[:2]
-    shape = (vae.z_channels, height // vae.downsample, width // vae.downsample)
+    shape = latents_shape(reader, seen)
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.shape != shape or not np.isfinite(values).all():
         raise ValueError(f"expected finite floats of shape {shape} for a frame, got {values!r:.80}")
     return torch.from_numpy(np.array(values)).float()

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bagel_world.errors import OutputError
 from bagel_world.model.cache import Workspace
 from bagel_world.model.checkpoint import Checkpoint
 from bagel_world.model.flow import guide, interpolate, multistep_weights, target_velocity, time_grid
@@ -159,7 +160,7 @@ def latent_losses(
         packed = replace(run.packed, latents=mixed, timesteps=torch.full_like(run.packed.timesteps, t))
         missed = bagel.velocity(packed, run.space, plan=plan).float() - target_velocity(data, noise)
         losses += torch.stack([each.square().mean() for each in missed.split(counts)])
-    return losses / len(times)
+    return _finite(losses / len(times))
 
 
 def next_logits(checkpoint: Checkpoint, branches: Sequence[Branch]) -> Float[Tensor, "b y"]:
@@ -172,7 +173,7 @@ def next_logits(checkpoint: Checkpoint, branches: Sequence[Branch]) -> Float[Ten
         device=bagel.device,
     )
     space = Workspace([branch.cache for branch in branches], bagel.cache_shape, 1, bagel.device, bagel.dtype)
-    return bagel.logits(bagel.hidden(packed, space).understand)
+    return _finite(bagel.logits(bagel.hidden(packed, space).understand))
 
 
 def generate_ids(
@@ -230,7 +231,7 @@ def generate_tokens(
     for step in range(writing.max_tokens):
         positions = [branch.position + step for branch in branches]
         packed = pack([[TextSegment(ids=(each,))] for each in fed], checkpoint.rules, positions=positions, device=bagel.device)
-        logits = bagel.logits(bagel.hidden(packed, space).understand)
+        logits = _finite(bagel.logits(bagel.hidden(packed, space).understand))
         space.grow(1)
         chosen = _choose(logits, writing.temperature, generators)
         fed = [start[step] if step < len(start) else each for start, each in zip(starts or [()] * len(fed), chosen, strict=True)]
@@ -240,9 +241,17 @@ def generate_tokens(
             break
 
 
+def _finite(values: Tensor) -> Tensor:
+    if not bool(torch.isfinite(values).all()):
+        raise OutputError("Expected finite output of the model, got NaN or infinity. Check its weights and dtype.")
+    return values
+
+
 def _choose(logits: Float[Tensor, "b y"], temperature: float, generators: Sequence[torch.Generator] | None) -> list[int]:
     """The next id of every row; each row draws from its own generator."""
     if temperature == 0 or generators is None:
         return logits.argmax(-1).tolist()
-    chances = torch.softmax(logits.float() / temperature, dim=-1).cpu()
+    logits = logits.float()
+    # The largest is 0 then: a temperature near 0 cannot make it infinite.
+    chances = torch.softmax((logits - logits.amax(-1, keepdim=True)) / temperature, dim=-1).cpu()
     return [int(torch.multinomial(row, 1, generator=each)) for row, each in zip(chances, generators, strict=True)]

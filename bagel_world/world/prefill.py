@@ -54,15 +54,23 @@ class Prefill:
         Raises:
             ConfigError: a context of another world. What that world read of it stays as it is.
         """
+        self.check(contexts)
+        while runs := _next_runs([context.node for context in contexts], name):
+            self._run(runs, name)
+        return [_branch(context.node, name) for context in contexts]
+
+    def check(self, contexts: Sequence[Context]) -> None:
+        """Look whether this checkpoint can read these contexts.
+
+        Raises:
+            ConfigError: one is of another world, or none at all.
+        """
         for context in contexts:
             if not isinstance(context, Context) or not context.reader.reads_as(self.checkpoint):
                 raise ConfigError(
                     "Expected contexts that worlds of this checkpoint began, got one of another world. Begin anew with "
                     "`observe`, or restore its state."
                 )
-        while runs := _next_runs([context.node for context in contexts], name):
-            self._run(runs, name)
-        return [_branch(context.node, name) for context in contexts]
 
     def _run(self, runs: Sequence[Run], name: BranchName) -> None:
         """One packed forward over these runs; every node then knows its branch."""

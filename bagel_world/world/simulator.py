@@ -69,7 +69,7 @@ class BagelWorld(Speaking):
         self.sampling: SamplingConfig = read_sampling(sampling, own.sampling)
         self.context_settings: ContextConfig = read_setting(ContextConfig, own.context, context or {})
         self.writing: WritingConfig = read_setting(WritingConfig, writing or {})
-        self._reader = Reader(checkpoint.config, checkpoint.tokenizer, self.context_settings, checkpoint.folder)
+        self._reader = Reader(checkpoint.config, checkpoint.tokenizer, self.context_settings, checkpoint.origin)
         self._prefill = Prefill(checkpoint)
 
     @classmethod
@@ -263,6 +263,7 @@ class BagelWorld(Speaking):
         """
         self._check_imagines()
         check_pairs(contexts, seeds)
+        self._prefill.check(contexts)
         if len(frames) != len(contexts) or not words:
             raise ConfigError(
                 f"Expected a frame per context and some words, got {len(contexts)} contexts, {len(frames)} frames and "

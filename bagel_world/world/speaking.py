@@ -64,11 +64,14 @@ class Speaking:
             seeds: one whole number per question, for sampled text; 0 where None. Answer i depends on question i, context i and
                 seed i alone.
         """
+        check_list("contexts", contexts)
+        check_list("questions", questions)
         seeds = [0] * len(contexts) if seeds is None else seeds
         if len(contexts) != len(questions):
             raise ConfigError(f"Expected one question per context, got {len(contexts)} contexts and {len(questions)} questions.")
         self._check_writes()
         check_pairs(contexts, seeds)
+        self._prefill.check(contexts)
         different = list(dict.fromkeys(contexts))
         opened = [self._opened(each, "answer") for each in different] if think else different
         ready = dict(zip(different, self._shown(opened), strict=True))
@@ -103,6 +106,7 @@ class Speaking:
         """
         self._check_writes()
         check_pairs(contexts, seeds)
+        self._prefill.check(contexts)
         drafts = self._written(self._shown([self._opened(each, "imagine") for each in contexts]), seeds)
         return [Thought(text=draft.words if draft.thought is None else draft.thought) for draft in drafts]
 
@@ -146,10 +150,15 @@ class Speaking:
 
         Raises:
             CapabilityError: this checkpoint was never taught to write.
-            ConfigError: a setting that is unknown or out of range.
+            ConfigError: a setting that is unknown or out of range, or starts that are no texts, one per context.
         """
         self._check_writes()
         check_pairs(contexts, seeds)
+        self._prefill.check(contexts)
+        if starts is not None:
+            check_list("starts", starts)
+            if len(starts) != len(contexts) or not all(isinstance(each, str) for each in starts):
+                raise ConfigError(f"Expected a text to begin with per context ({len(contexts)}), got {list(starts)!r:.80}.")
         writing = read_setting(WritingConfig, self.writing.model_dump(), settings or {})
         return self._write(contexts, seeds, [Draft(writing) for _ in contexts], starts)
 
@@ -206,17 +215,33 @@ class Speaking:
 
         Raises:
             CapabilityError: this checkpoint was never taught to write.
+            ConfigError: another number of goals than of contexts, or a context without a frame.
         """
         self._check_writes()
+        check_list("contexts", contexts)
+        check_list("goals", goals)
+        self._prefill.check(contexts)
         if len(contexts) != len(goals):
             raise ConfigError(f"Expected one goal per context, got {len(contexts)} contexts and {len(goals)} goals.")
         blank = [goal for goal in goals if not isinstance(goal, str) or not goal.strip()]
         if blank:
             raise ActionError(f"Expected goals in words, such as 'stand in front of the duck', got {blank[0]!r:.80}.")
+        if not all(each.frames for each in contexts):
+            raise ConfigError("Expected contexts with at least one frame to judge, got one without. Begin with `observe`.")
         if not contexts:
             return []
         asked = [each.say(goal_question(goal)) for each, goal in zip(self._shown(contexts), goals, strict=True)]
         return yes_chances(self.checkpoint, self._prefill.fill(asked))
+
+
+def check_list(name: str, given: Any) -> None:
+    """Check that something is a list, not a single one.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(given, str) or not isinstance(given, (Sequence, np.ndarray)):
+        raise ConfigError(f"Expected a list of {name}, got {type(given).__name__}. Put a single one into a list.")
 
 
 def check_pairs(contexts: Sequence[Context], seeds: Sequence[int]) -> None:
@@ -225,9 +250,8 @@ def check_pairs(contexts: Sequence[Context], seeds: Sequence[int]) -> None:
     Raises:
         ConfigError: it has not, or one of them is no list, or a seed no whole number.
     """
-    for name, given in (("contexts", contexts), ("seeds", seeds)):
-        if not isinstance(given, (Sequence, np.ndarray)):
-            raise ConfigError(f"Expected a list of {name}, got {type(given).__name__}. Put a single one into a list.")
+    check_list("contexts", contexts)
+    check_list("seeds", seeds)
     wrong = [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, (int, np.integer))]
     if wrong:
         raise ConfigError(f"Expected whole numbers as seeds, got {wrong[0]!r:.40}.")

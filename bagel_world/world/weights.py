@@ -8,13 +8,12 @@ from weakref import WeakValueDictionary
 import torch
 
 from bagel_world.errors import CheckpointError, DeviceError, UnknownNameError, nearest
-from bagel_world.model.checkpoint import VAE_FILE, WEIGHTS_FILE, Checkpoint, load
+from bagel_world.model.checkpoint import WEIGHTS_FILE, Checkpoint, load, origin_of, stamps_of
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-_FACTS = (".json", ".txt")
 """Endings of the files that say what the weights are and how they want to be used."""
 
 _LOADED: WeakValueDictionary[tuple[object, ...], Checkpoint] = WeakValueDictionary()
@@ -101,9 +100,7 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 def load_shared(folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     """The checkpoint of a folder, loaded once per process, device and dtype while somebody holds it."""
-    files = sorted(path for path in folder.glob("*") if path.name in (WEIGHTS_FILE, VAE_FILE) or path.suffix in _FACTS)
-    stamps = tuple((path.name, path.stat().st_mtime_ns) for path in files)
-    key = (folder.resolve(), *stamps, device, dtype)
+    key = origin_of(folder, stamps_of(folder), device, dtype)
     checkpoint = _LOADED.get(key)
     if checkpoint is None:
         checkpoint = load(folder, device=device, dtype=dtype)

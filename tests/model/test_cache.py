@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -172,3 +175,33 @@ def test_denoising_leaves_the_caches_alone_and_repeats_itself(model: Model, draf
     assert torch.equal(first, second)
     for (cache, _), wanted in zip(pasts, before, strict=True):
         assert all(torch.equal(ours, theirs) for ours, theirs in zip(cache.tensors(), wanted, strict=True))
+
+
+def test_threads_that_share_a_past_write_into_rooms_of_their_own() -> None:
+    """Checking that a room is free and taking it is one act: else two of them write over each other."""
+    layers, size = 2, 64
+    past = KVCache().append(torch.zeros(layers, 4, 1, size), torch.zeros(layers, 4, 1, size))
+    wrong: list[int] = []
+
+    def grow(number: int) -> None:
+        for turn in range(300):
+            mark = float(number * 1000 + turn)
+            mine = torch.full((layers, 8, 1, size), mark)
+            keys, values = past.append(mine, -mine).tensors()
+            if not (torch.equal(keys[:, 4:], mine) and torch.equal(values[:, 4:], -mine)):
+                wrong.append(number)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=grow, args=(number,)) for number in range(1, 5)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+    block = past.blocks[0][0]
+    assert not block.reserve(4, 8)
+    assert block.reserve(block.used, 8)

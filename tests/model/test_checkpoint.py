@@ -204,6 +204,7 @@ SPOILS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no autoencoder": (lambda folder: (folder / "ae.safetensors").unlink(), r"weights ae\.safetensors in"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer .*found none"),
     "damaged tokenizer": (_cut("tokenizer.json", 0.5), "tokenizer"),
+    "a tokenizer of nothing": (lambda folder: (folder / "tokenizer.json").write_text("null"), r"tokenizer .*cannot be read"),
     "no ViT configuration": (
         lambda folder: [(folder / name).unlink() for name in ("vit_config.json", "config.json")],
         r"vit_config\.json .*found none",

@@ -21,6 +21,7 @@ from bagel_world.errors import (
     ConfigError,
     DeviceError,
     ImageError,
+    OutputError,
     StateError,
     UnknownNameError,
 )
@@ -29,7 +30,7 @@ from bagel_world.types import Frame, Thought
 from bagel_world.world.context import Context, Seen
 from bagel_world.world.fake import FakeWorld
 from bagel_world.world.prefill import Prefill
-from tests.model.folder import write_folder, write_untaught
+from tests.model.folder import load_folder, write_folder, write_untaught
 
 QUICK: dict[str, Any] = {"evaluations": 3}
 GUIDED: dict[str, Any] = {"evaluations": 3, "shift": 1.0, "guidance": {"text_scale": 3.0, "image_scale": 1.5}}
@@ -580,6 +581,87 @@ def test_a_context_of_another_world_is_refused_and_stays_as_it_was(world: BagelW
         fake.imagine([context], seeds=[0])
     with pytest.raises(ConfigError, match="got one of another world"):
         fake.explain([context], [picture(1)], words=["Stay"], seeds=[0])
+
+
+def test_a_context_of_weights_that_were_overwritten_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "world", seed=0)
+    old = BagelWorld.from_pretrained(folder, sampling=QUICK)
+    context = grow(old, [1, "Look left"])
+    before = old.imagine([context], seeds=[0])[0]
+    old_weights = load_folder(folder).fingerprint
+    write_folder(folder, seed=7)
+    new = BagelWorld.from_pretrained(folder, sampling=QUICK)
+    with pytest.raises(ConfigError, match="got one of another world"):
+        new.imagine([context], seeds=[0])
+    np.testing.assert_array_equal(old.imagine([context], seeds=[0])[0], before)
+    with pytest.raises(CheckpointError, match="not those that were loaded"):
+        _ = old.checkpoint.fingerprint
+    assert new.checkpoint.fingerprint != old_weights
+
+
+def test_a_context_of_another_precision_is_refused(folder: Path) -> None:
+    coarse, fine = (BagelWorld.from_pretrained(folder, sampling=QUICK, dtype=each) for each in ("bfloat16", "float32"))
+    with pytest.raises(ConfigError, match="got one of another world"):
+        fine.imagine([grow(coarse, [1, "go"])], seeds=[0])
+
+
+@pytest.mark.parametrize("strange", [None, "a context", FakeWorld(frame_size=(32, 32)).begin()])
+def test_whoever_speaks_or_explains_is_told_what_is_no_context(world: BagelWorld, strange: Any) -> None:
+    for call in (
+        lambda: world.ask(strange, "what?"),
+        lambda: world.ask(strange, "what?", think=True),
+        lambda: world.think([strange], seeds=[0]),
+        lambda: world.judge([strange], ["go"]),
+        lambda: list(world.write([strange], seeds=[0])),
+        lambda: world.explain([strange], [picture(1)], words=["Stay"], seeds=[0]),
+    ):
+        with pytest.raises(ConfigError, match="got one of another world"):
+            call()
+
+
+def test_lists_are_lists_and_texts_are_texts(world: BagelWorld) -> None:
+    context: Any = grow(world, [1])
+    for call, said in (
+        (lambda: world.ask_many(context, ["x"]), "list of contexts"),
+        (lambda: world.ask_many([context], "x"), "list of questions"),
+        (lambda: world.judge(context, ["go"]), "list of contexts"),
+        (lambda: world.judge([context], "go"), "list of goals"),
+        (lambda: world.judge([world.begin()], ["go"]), "at least one frame"),
+        (lambda: world.write([context], seeds=[0], starts="a"), "list of starts"),
+        (lambda: world.write([context], seeds=[0], starts=["a", "b"]), "text to begin with per context"),
+        (lambda: world.write([context], seeds=[0], starts=[None]), "text to begin with per context"),  # type: ignore[list-item]
+        (lambda: world.write([context], seeds=[0], settings=[1]), "settings by name"),  # type: ignore[arg-type]
+        (lambda: BagelWorld(world.checkpoint, context="both"), "settings by name"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ConfigError, match=said):
+            call()
+
+
+def test_latents_of_another_shape_are_refused_when_they_are_given(folder: Path) -> None:
+    world = BagelWorld.from_pretrained(folder, sampling=QUICK, context={"see": "latents", "reuse_latents": True})
+    with pytest.raises(ConfigError, match="latents of this frame"):
+        world.begin().observe_imagined(picture(0), torch.zeros(3, 3, 3))
+
+
+def test_a_model_whose_output_broke_says_so_in_words_too(folder: Path) -> None:
+    checkpoint = load_folder(folder)
+    world = BagelWorld(checkpoint, sampling=QUICK, writing={"max_tokens": 3})
+    sampled = BagelWorld(checkpoint, writing={"max_tokens": 3, "temperature": 1e-44})
+    context = grow(world, [1])
+    assert isinstance(sampled.ask(context, "what?"), str)  # hardly any temperature is the likeliest word
+    with torch.no_grad():
+        checkpoint.bagel.lm_head.weight.fill_(float("nan"))
+    for call in (
+        lambda: world.ask(context, "what?"),
+        lambda: BagelWorld(checkpoint, writing={"temperature": 1.0}).ask(context, "what?"),
+        lambda: world.judge([context], ["go"]),
+    ):
+        with pytest.raises(OutputError, match="Check its weights"):
+            call()
+    with torch.no_grad():
+        checkpoint.bagel.latent_out.weight.fill_(float("nan"))
+    with pytest.raises(OutputError, match="Check its weights"):
+        world.explain([context], [picture(2)], words=["a", "b"], seeds=[0])
 
 
 @pytest.mark.parametrize("seeds", [0, [1.5], ["x"], [None], [True], [float("nan")]])
