@@ -53,7 +53,7 @@ class Body:
             "rgb_array".
 
     Raises:
-        ConfigError: no way to see or to act.
+        ConfigError: no way to see or to act, or no environment at all.
     """
 
     def __init__(
@@ -64,6 +64,10 @@ class Body:
         actions: Mapping[str, Any] | None = None,
         look: Callable[[Any], Any] | None = None,
     ) -> None:
+        if not isinstance(env, gym.Env):
+            raise ConfigError(f"Expected an environment, for example gym.make('BagelNavigate-v0'), got {env!r:.80}.")
+        if actions is not None and not isinstance(actions, Mapping):
+            raise ConfigError(f"Expected what to hand to env.step by action word, as a dictionary, got {actions!r:.80}.")
         self.env = env
         self._size = frame_size
         self._look = look or _find_eyes(env)

@@ -29,7 +29,7 @@ def read_goal(goal: Goal | Any, size: tuple[int, int]) -> Goal:
     if not goal:
         raise ConfigError("Expected a goal: a picture, words, or both; got neither.")
     image = None if goal.image is None else fit_image(goal.image, size)
-    return replace(goal, image=image, text=None if goal.text is None else _checked(goal.text))
+    return replace(goal, image=image, text=None if goal.text is None else checked_goal(goal.text))
 
 
 def scorer_for(goal: Goal, scorer: Scorer | None) -> Scorer:
@@ -48,7 +48,12 @@ def needed(scorer: Scorer | None) -> Scorer:
     return scorer
 
 
-def _checked(goal: str) -> str:
+def checked_goal(goal: str) -> str:
+    """A goal in words, as a world reads it.
+
+    Raises:
+        ConfigError: words that cannot be read.
+    """
     try:
         return action_from_text(goal).text
     except ActionError as error:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -87,6 +87,17 @@ class Node:
     def actions(self) -> tuple[Action, ...]:
         """What was done to get here."""
         return tuple(node.action for node in self.path if node.action is not None)
+
+
+def checked_world(world: Any) -> World:
+    """The world, if it is one.
+
+    Raises:
+        ConfigError: something else, such as the name of a checkpoint.
+    """
+    if not all(callable(getattr(world, name, None)) for name in ("observe", "imagine")):
+        raise ConfigError(f"Expected a world, for example BagelWorld.from_pretrained('nano'), got {world!r:.80}.")
+    return world
 
 
 def checked_seed(seed: int) -> int:

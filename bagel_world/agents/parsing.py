@@ -31,6 +31,7 @@ MAX_ACTIONS = 64
 _SEPARATORS = re.compile(r"[\n\r;,]+|->|\u2192|=>|\bthen\b", re.IGNORECASE)
 _NUMBERING = re.compile(r"^\s*(?:(?:step\s*)?\d+\s*[.):]|[-*\u2022])\s*", re.IGNORECASE)
 _LINES = re.compile(r"[\n\r]+")
+_FENCE = re.compile(r"\A```\w*\s*(.*?)\s*```\Z", re.DOTALL)
 _QUOTES = " \t\"'`"
 _WRAPPING = " \t\"'`*_.!()[]{}"
 
@@ -61,6 +62,8 @@ def read_proposal(text: object, words: Sequence[str], thought: Thought | None = 
     actions = []
     for phrase in phrases:
         if words and phrase.lower() not in ids:
+            if phrase.lower() == STOP.lower():
+                return _malformed(text, f"{STOP} ends the list, got actions after it.", words)
             return _malformed(text, f"{phrase[:80]!r} is not an action. {nearest(phrase[:80], words)}", words)
         if len(phrase) > MAX_TEXT_LENGTH or not _is_unicode(phrase):
             return _malformed(text, f"Expected actions of at most {MAX_TEXT_LENGTH} readable characters.", words)
@@ -79,6 +82,8 @@ def _ids_of(words: Sequence[str]) -> dict[str, int]:
 
 def _phrases(answer: str, ids: Mapping[str, int]) -> list[str]:
     """The single actions of an answer: as they are written where that is an action, or else without numbering and marks."""
+    fenced = _FENCE.match(answer.strip())
+    answer = answer if fenced is None else fenced[1]
     parts = _json_list(answer)
     if parts is None:
         # A line that is an action is no list, whatever stands in it ("Go back, then left").

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import Field
@@ -118,8 +118,10 @@ class Together:
 
 
 def _read(value: Any, tree: Imagination) -> Proposal | Malformed:
-    if isinstance(value, Proposal | Malformed):
+    if isinstance(value, Malformed):
         return value
+    if isinstance(value, Proposal):
+        return replace(value, actions=tuple(_action(each, tree.words) for each in value.actions))
     if isinstance(value, str):
         return read_proposal(value, tree.words)
     if not isinstance(value, Sequence):

@@ -75,7 +75,7 @@ UNREADABLE = {
     "<think>I wonder": "never closed",
     "<think>I wonder</think>": "Expected actions, got none",
     "Move forwards, please": "'Move forwards' is not an action. Did you mean 'Move forward'",
-    "Stop, Move forward": "'Stop' is not an action",
+    "Stop, Move forward": "Stop ends the list, got actions after it",
     "\u53bb\u5de6\u8fb9": "is not an action",
     "[1, 2": "is not an action",
     ", ".join(["Stay"] * (MAX_ACTIONS + 1)): f"at most {MAX_ACTIONS} actions",
@@ -129,3 +129,11 @@ def test_no_text_raises(text: str, free: bool) -> None:
     if isinstance(read, Proposal):
         assert read.actions or read.stops
         assert all(action.text in words and words[action.id or 0] == action.text for action in read.actions if words)
+
+
+@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```", "  ```JSON {} ```  "])
+@pytest.mark.parametrize("answer", ['["Look left", "Stay"]', "Look left, Stay"])
+def test_a_fence_around_an_answer_is_no_part_of_it(fence: str, answer: str) -> None:
+    found = read_proposal(fence.replace("{}", answer), ("Move forward", "Look left", "Stay"))
+    assert isinstance(found, Proposal)
+    assert [action.text for action in found.actions] == ["Look left", "Stay"]

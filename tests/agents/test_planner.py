@@ -438,7 +438,7 @@ def test_what_cannot_be_seen_or_done_is_explained() -> None:
         plain.run(Foreign(), "x", actions={})
     with pytest.raises(ConfigError, match="Expected actions that the environment has"):
         Planner(FakeWorld(), scorer="random", words=["fly"]).run(TapeEnv(), "x")
-    with pytest.raises(ActionError, match="no action 'hop'"):
+    with pytest.raises(ActionError, match=r"Expected one of the actions .*'hop'"):
         Planner(FakeWorld(), lambda tree: [Proposal(actions=(Action(text="hop"),))], lambda frame, goal: 0.0).run(TapeEnv(), "x")
 
 
@@ -482,3 +482,39 @@ def test_it_walks_in_a_real_simulator() -> None:
         np.testing.assert_array_equal(step.info["pose"], info["pose"])
         assert step.info["action_text"] == step.action.text
     env.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"world": "nano"}, "from_pretrained"),
+        ({"budget": {"frames": 3}}, r"budget to be a Budget\(...\)"),
+        ({"aggregate": "best"}, "aggregate to be"),
+        ({"trust": 0.5}, "trust to be"),
+        ({"stop_when": 3}, "stop_when"),
+        ({"stop_at": "0.9"}, "stop_at"),
+        ({"commit": 1.5}, "commit"),
+        ({"commit": "2"}, "commit"),
+        ({"words": 5}, "list of action words"),
+    ],
+)
+def test_settings_of_another_type_are_told_at_once(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Planner(**{"world": FakeWorld(), **arguments})
+
+
+def test_a_name_is_no_environment_and_half_a_step_none() -> None:
+    planner = Planner(FakeWorld())
+    with pytest.raises(ConfigError, match=r"gym\.make"):
+        planner.run("BagelNavigate-v0", FakeWorld().starts[0].frames[1])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="steps"):
+        planner.run(gym.Env(), FakeWorld().starts[0].frames[1], steps=2.5)  # type: ignore[arg-type]
+
+
+def test_proposals_of_a_function_are_checked_as_its_words_are() -> None:
+    world = FakeWorld()
+    seen, goal = world.starts[0].frames[:2]
+    plan = Planner(world, lambda tree: [Proposal(actions=("Look left",))]).plan(seen, goal)  # type: ignore[arg-type]
+    assert [action.text for action in plan.actions] == ["Look left"]
+    with pytest.raises(ActionError, match="Fly"):
+        Planner(world, lambda tree: [Proposal(actions=(Action(text="Fly"),))]).plan(seen, goal)

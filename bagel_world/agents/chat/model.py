@@ -23,11 +23,10 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list, run_in_executor
 from langchain_core.runnables.utils import gather_with_concurrency
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bagel_world.agents.chat.answer import ChatOptions, Exchange, Modality, answer_together
-from bagel_world.agents.chat.tools import read_call, read_choice
+from bagel_world.agents.chat.tools import read_call, read_choice, read_tools
 from bagel_world.agents.setting import in_words
 from bagel_world.errors import BagelWorldError
 
@@ -156,7 +155,7 @@ class ChatBagel(BaseChatModel):
             strict: accepted and without effect: nothing but the prompt holds arguments to their schema.
             **kwargs: bound as they are.
         """
-        schemas = [convert_to_openai_tool(tool) for tool in tools]
+        schemas = read_tools(tools)
         read_choice(tool_choice, schemas)
         return self.bind(tools=schemas, tool_choice=tool_choice, **kwargs)
 
@@ -246,10 +245,13 @@ class ChatBagel(BaseChatModel):
     ) -> list[Self]:
         """A copy of this model per input that has its answer ready; itself where the answer has to be made, or the error."""
         exchanges: dict[int, Exchange] = {}
-        options = self._options(asked.get("stop"), {name: asked[name] for name in asked if name not in _NOT_FOR_THE_MODEL})
+        try:
+            options = self._options(asked.get("stop"), {name: asked[name] for name in asked if name not in _NOT_FOR_THE_MODEL})
+        except Exception:  # LangChain's own errors among them; every answer tells its own when it is asked for
+            return [self] * len(inputs)
         if len(inputs) > 1 and options.modalities == ("text",):
             for place, each in enumerate(inputs):
-                with contextlib.suppress(BagelWorldError):  # told when this answer is asked for
+                with contextlib.suppress(Exception):  # told when this answer is asked for
                     exchange = Exchange(self._world(), self._convert_input(each).to_messages(), options)
                     if exchange.reading.tokens:
                         exchanges[place] = exchange
@@ -281,7 +283,7 @@ class ChatBagel(BaseChatModel):
         """What this call asks for, over what this model was made with."""
         given = {name: value for name, value in asked.items() if value is not None}
         if "tools" in given:
-            given["tools"] = tuple(convert_to_openai_tool(tool) for tool in given["tools"])
+            given["tools"] = tuple(read_tools(given["tools"]))
         stops = {} if stop is None else {"stop": (stop,) if isinstance(stop, str) else tuple(stop)}
         return ChatOptions(**{**{name: getattr(self, name) for name in _OWN}, **given, **stops})
 

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
 from bagel_world.errors import ConfigError, UnknownNameError, nearest
 from bagel_world.world.writing import certain
 
@@ -45,6 +47,26 @@ def describe_tools(tools: Sequence[Mapping[str, Any]], choice: str | None) -> st
         f"To call one, write JSON with its name and arguments, like this:\n{example}\n"
         f"The result comes back between {RESULT_OPEN} and {RESULT_CLOSE}."
     )
+
+
+def read_tools(tools: Any) -> list[dict[str, Any]]:
+    """Function schemas of anything that LangChain can make one of.
+
+    Raises:
+        ConfigError: no list, or something in it that is no function: tools that only a provider could run, say.
+    """
+    if not isinstance(tools, (list, tuple)):
+        raise ConfigError(f"Expected a list of tools, got {tools!r:.80}.")
+    schemas = []
+    for tool in tools:
+        try:
+            schema = convert_to_openai_tool(tool)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"Expected a function, a tool or its schema, got {tool!r:.80}: {error!s:.200}") from error
+        if not isinstance(schema.get("function"), Mapping):
+            raise ConfigError(f"Expected tools that are functions, got {schema!r:.80}. Nobody here could run it.")
+        schemas.append(schema)
+    return schemas
 
 
 def read_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> str | None:

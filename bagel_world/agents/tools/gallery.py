@@ -32,15 +32,18 @@ class Gallery:
     they lead, so none leads out. What lies outside is refused in the same words whether it exists or not.
 
     Args:
-        folders: what may be read, subfolders included; none means no file at all.
+        folders: what may be read, one or several, subfolders included; none means no file at all.
         max_pixels: largest picture, checked before it is decoded.
 
     Raises:
-        ConfigError: a folder that does not exist.
+        ConfigError: a folder that does not exist, or none at all.
     """
 
-    def __init__(self, folders: Sequence[str | os.PathLike[str]] = (), *, max_pixels: int) -> None:
-        self._roots = tuple(_folder(each) for each in folders)
+    def __init__(self, folders: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (), *, max_pixels: int) -> None:
+        several = [folders] if isinstance(folders, (str, os.PathLike)) else folders
+        if not isinstance(several, (list, tuple)):
+            raise ConfigError(f"Expected a folder of pictures, or a list of them, got {folders!r:.80}.")
+        self._roots = tuple(_folder(each) for each in several)
         self._max_pixels = max_pixels
 
     def open(self, name: str) -> Frame:
@@ -111,6 +114,8 @@ def _pictures_in(root: Path) -> list[str]:
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ConfigError(f"Expected a folder of pictures, got {path!r:.80}.")
     folder = Path(path).resolve()
     if not folder.is_dir():
         raise ConfigError(f"Expected a folder of pictures, but {os.fspath(path)!r} is none. Make it, or give another.")

@@ -37,6 +37,7 @@ class LiveWalk:
         self._body = body
         self._past: deque[Place] = deque(maxlen=undo)
         self._place: Place | None = None
+        self._picture: Context | None = None
         self._seed = checked_seed(seed)
         self.reset()
 
@@ -80,20 +81,23 @@ class LiveWalk:
         """
         if self._body is not None:
             raise StateError("This walk is in an environment that shows its own pictures. Look at pictures with begin=false.")
-        return self._start(self.world.observe(fit_image(frame, self.world.frame_size)))
+        self._picture = self.world.observe(fit_image(frame, self.world.frame_size))
+        return self._start(self._picture)
 
     def reset(self, seed: int | None = None) -> Place | None:
         """Begin again.
 
         Args:
-            seed: begins elsewhere; None begins as the last time.
+            seed: begins elsewhere; None begins as the last time, be that at a seed's start or at a picture.
 
         Returns:
             Where the walk begins; None where the world carries no starts and waits for a picture.
         """
+        if seed is None and self._picture is not None:
+            return self._start(self._picture)
         seed = self._seed if seed is None else checked_seed(seed)
         context = self._beginning(seed) if self._body is None else self.world.observe(self._body.begin(seed=seed))
-        self._seed = seed
+        self._seed, self._picture = seed, None
         if context is not None:
             return self._start(context)
         self._past.clear()

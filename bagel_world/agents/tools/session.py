@@ -17,8 +17,8 @@ import gymnasium as gym
 from bagel_world.actions import action_from_text
 from bagel_world.agents.body import Body
 from bagel_world.agents.choosing import look_ahead
-from bagel_world.agents.goals import needed, read_goal, scorer_for
-from bagel_world.agents.imagination import Budget, Imagination, Node
+from bagel_world.agents.goals import checked_goal, needed, read_goal, scorer_for
+from bagel_world.agents.imagination import Budget, Imagination, Node, checked_world
 from bagel_world.agents.plan import Plan
 from bagel_world.agents.planner import Planner
 from bagel_world.agents.tools.gallery import Gallery
@@ -42,7 +42,7 @@ class WorldSession:
         goal: what is to be reached where a tool names no other goal: words, a picture (array, PIL image, `Path`), or a `Goal`.
         scorer: tells how near a frame is to a goal: a `Scorer`, its name, or a function; None picks one by the goal.
         limits: what the session may spend.
-        folders: where picture files may be read; none by default.
+        folders: where picture files may be read, one or several; none by default.
         seed: decides where the walk begins and all noise.
         actions: what to hand to `env.step` for every action word; see `Body`.
         look: makes a picture of an observation; see `Body`.
@@ -67,14 +67,14 @@ class WorldSession:
         goal: Goal | str | Any = None,
         scorer: str | Scorer | Callable[[Frame, Goal], float] | None = None,
         limits: Limits | Mapping[str, Any] | None = None,
-        folders: Sequence[str | os.PathLike[str]] = (),
+        folders: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
         seed: int = 0,
         actions: Mapping[str, Any] | None = None,
         look: Callable[[Any], Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.world = world
-        self.limits = limits if isinstance(limits, Limits) else Limits(**(limits or {}))
+        self.world = checked_world(world)
+        self.limits = _read_limits(limits)
         self.meter = Meter(self.limits, clock)
         self.gallery = Gallery(folders, max_pixels=self.limits.pixels)
         self._goal = Goal() if goal is None else read_goal(goal, world.frame_size)
@@ -125,14 +125,14 @@ class WorldSession:
 
         Raises:
             ConfigError: there is none.
-            AccessError, ImageError, ActionError: one that cannot be read.
+            ConfigError, AccessError, ImageError: one that cannot be read.
         """
         if picture is None and text is None:
             if not self._goal:
                 raise ConfigError("This session has no goal of its own. Name one: goal_image (a picture file) or goal_text.")
             return self._goal
         image = None if picture is None else fit_image(self.gallery.open(picture), self.world.frame_size)
-        return Goal(image=image, text=None if text is None else action_from_text(text).text)
+        return Goal(image=image, text=None if text is None else checked_goal(text))
 
     def scorer_for(self, goal: Goal) -> Scorer:
         """What tells how near a frame is to this goal."""
@@ -285,3 +285,11 @@ class WorldSession:
             raise LimitError(f"Expected at most {self.limits.futures} futures in one call, got {len(sequences)}. Ask for fewer.")
         if longest > self.limits.horizon:
             raise LimitError(f"Expected at most {self.limits.horizon} actions in a future, got {longest}. Look less far ahead.")
+
+
+def _read_limits(limits: Limits | Mapping[str, Any] | None) -> Limits:
+    if isinstance(limits, Limits):
+        return limits
+    if limits is not None and not isinstance(limits, Mapping):
+        raise ConfigError(f"Expected limits by name, such as {{'frames': 100}}, got {limits!r:.80}.")
+    return Limits(**(limits or {}))

@@ -515,3 +515,21 @@ def test_tools_are_read_where_they_are_given_to_a_call() -> None:
     model = ChatBagel(world=Scripted(CALL))
     assert model.invoke(asked(), tools=[walk]).tool_calls
     assert model.invoke(asked(), tools=[{"name": "walk"}]).tool_calls, "the short form that LangChain takes"
+
+
+def test_errors_stay_in_the_list_where_that_is_asked_for() -> None:
+    chat = ChatBagel(world=FakeWorld())
+    broken, answer = chat.batch([None, "Hello"], return_exceptions=True)  # type: ignore[list-item]
+    assert isinstance(broken, ValueError)
+    assert answer.text == chat.invoke("Hello").text
+    for asked in ({"max_tokens": 0}, {"tools": [{"type": "web_search"}]}):
+        found: Any = chat.batch(["a", "b"], return_exceptions=True, **asked)
+        assert [type(each) for each in found] == [ConfigError, ConfigError]
+        with pytest.raises(ConfigError):
+            chat.batch(["a", "b"], **asked)
+
+
+@pytest.mark.parametrize("tools", [[{"type": "web_search"}], [5], None])
+def test_tools_that_nobody_here_could_run_are_refused_when_they_are_bound(tools: Any) -> None:
+    with pytest.raises(ConfigError, match="Expected"):
+        ChatBagel(world=FakeWorld()).bind_tools(tools)

@@ -524,3 +524,49 @@ def test_a_folder_that_is_gone_is_a_wrong_name(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     with pytest.raises(AccessError, match="none at the top"):
         call_tool(session, "observe", {"image": "duck.png"})
+
+
+def test_a_reset_begins_again_at_the_picture_that_was_given_last() -> None:
+    world = FakeWorld()
+    session = WorldSession(world)
+    own = world.starts[0].frames[1]
+    begun = session.begin(own).frame
+    session.commit("Look left")
+    again = session.reset()
+    assert again is not None
+    np.testing.assert_array_equal(again.frame, begun)
+    assert len(again.context.frames) == 1
+    seeded = session.reset(3)
+    assert seeded is not None
+    elsewhere = session.reset()
+    assert elsewhere is not None
+    np.testing.assert_array_equal(elsewhere.frame, seeded.frame)
+    assert len(elsewhere.context.frames) == 2
+
+
+def test_one_folder_needs_no_list(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    for folders in (tmp_path, str(tmp_path), [tmp_path]):
+        assert WorldSession(FakeWorld(), folders=folders).gallery.open("a.png").shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"folders": 5}, "a folder of pictures, or a list"),
+        ({"folders": [None]}, "Expected a folder of pictures, got None"),
+        ({"limits": 5}, "limits by name"),
+        ({"world": "nano"}, "from_pretrained"),
+        ({"env": "BagelNavigate-v0"}, "gym.make"),
+        ({"env": gym.Env(), "actions": ["Look left"]}, "by action word"),
+    ],
+)
+def test_what_a_session_cannot_be_made_of_is_told(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        WorldSession(**{"world": FakeWorld(), **arguments})
+
+
+@pytest.mark.parametrize("goal", ["", "a" * 5000])
+def test_goals_in_words_that_cannot_be_read_are_called_goals(goal: str) -> None:
+    with pytest.raises(ConfigError, match="Expected a goal in words"):
+        WorldSession(FakeWorld()).goal(text=goal)

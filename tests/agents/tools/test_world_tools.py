@@ -172,7 +172,7 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("compare", {"futures": [["Stay"]] * 100}, "at most 16 futures"),
     ("compare", {"futures": [["Stay"]], "goal_image": "http://a.example/x.png"}, "Addresses are not fetched"),
     ("compare", {"futures": [["Stay"]], "goal_image": "../x.png"}, "no picture"),
-    ("compare", {"futures": [["Stay"]], "goal_text": "  "}, "empty text"),
+    ("compare", {"futures": [["Stay"]], "goal_text": "  "}, "a goal in words"),
     ("observe", {"image": "/etc/passwd"}, "no picture"),
     ("observe", {"begin": True}, "begin=true needs image"),
     ("rotate", {"direction": "up"}, "'left' or 'right'"),
