@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -136,7 +137,7 @@ class Imagination:
         model_calls: calls of the world so far, scoring included.
 
     Raises:
-        ConfigError: a seed or a trust out of range.
+        ConfigError: a seed, a step or a trust out of range.
     """
 
     def __init__(
@@ -156,11 +157,13 @@ class Imagination:
         self.world, self.goal, self.scorer = world, goal, scorer
         self.actions = tuple(actions)
         self.aggregate = aggregate or Aggregate()
-        if not 0 < trust <= 1:
-            raise ConfigError(f"Expected trust above 0 and up to 1, got {trust!r}.")
+        if not isinstance(trust, Real) or not 0 < trust <= 1:
+            raise ConfigError(f"Expected trust above 0 and up to 1, got {trust!r:.40}.")
+        if isinstance(step, bool) or not isinstance(step, Integral) or step < 0:
+            raise ConfigError(f"Expected the step of an episode, from 0 on, got {step!r:.40}.")
         self.trust = trust
         self.budget = budget or Budget()
-        self.seed, self.step = checked_seed(seed), step
+        self.seed, self.step = checked_seed(seed), int(step)
         self.root = Node(context=context.fork())
         self.imagined = 0
         self.model_calls = 0

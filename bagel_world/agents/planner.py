@@ -108,7 +108,7 @@ class Planner:
         seed: int = 0,
         step: int = 0,
         trust: float = 1.0,
-        actions: Sequence[Action] | None = None,
+        actions: Sequence[Action | str] | None = None,
     ) -> Plan:
         """Think, propose, imagine, score and choose; nothing is done.
 
@@ -118,10 +118,12 @@ class Planner:
             seed: decides every draw.
             step: of the episode; gives each step noise of its own.
             trust: in what is imagined, in (0, 1].
-            actions: what can be done, where that is not known from elsewhere.
+            actions: what can be done, in words or as `Action`, where that is not known from elsewhere.
 
         Raises:
-            ConfigError, CapabilityError: the goal cannot be scored, or the proposer cannot propose, with this world.
+            ConfigError, CapabilityError: the goal cannot be scored, or the proposer cannot propose, with this world; or an
+                argument does not fit.
+            ActionError: words that cannot be an action.
         """
         context = seen if isinstance(seen, Context) else self.world.observe(fit_image(seen, self.world.frame_size))
         return self.decide(self.imagination(context, self.read_goal(goal), seed=seed, step=step, trust=trust, actions=actions))
@@ -185,7 +187,7 @@ class Planner:
         seed: int = 0,
         step: int = 0,
         trust: float = 1.0,
-        actions: Sequence[Action] | None = None,
+        actions: Sequence[Action | str] | None = None,
     ) -> Imagination:
         """The tree that a plan from here would grow; see `plan`.
 
@@ -258,16 +260,17 @@ class Planner:
             cost=tree.cost,
         )
 
-    def _usable(self, actions: Sequence[Action] | None) -> tuple[Action, ...]:
+    def _usable(self, actions: Sequence[Action | str] | None) -> tuple[Action, ...]:
         """The actions to plan with: the planner's own words among those of the environment, all of either where one is silent."""
         if not actions:
             words = self.world.action_words if self._words is None else self._words
             return tuple(Action(text=word, id=place) for place, word in enumerate(words))
+        actions = _read_actions(actions)
         known = {action.text: action for action in actions}
         missing = [word for word in self._words or () if word not in known]
         if missing:
             raise ConfigError(f"Expected actions that the environment has ({', '.join(known)}), got also {', '.join(missing)}.")
-        return tuple(actions) if self._words is None else tuple(known[word] for word in self._words)
+        return actions if self._words is None else tuple(known[word] for word in self._words)
 
     def _think(self, tree: Imagination) -> tuple[Thought, ...]:
         if not self.think:
@@ -288,6 +291,15 @@ class Planner:
             return FALLBACK.propose(tree).items
         words = self.world.action_words
         return tuple(Proposal(actions=(Action(text=word),)) for word in words) or (Proposal(actions=()),)
+
+
+def _read_actions(actions: Sequence[Action | str]) -> tuple[Action, ...]:
+    if isinstance(actions, str) or not isinstance(actions, Sequence):
+        raise ConfigError(f"Expected a list of actions, got {actions!r:.80}.")
+    return tuple(
+        each if isinstance(each, Action) else Action(text=action_from_text(each).text, id=place)
+        for place, each in enumerate(actions)
+    )
 
 
 def _check_begun(context: Context) -> None:

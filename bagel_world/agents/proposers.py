@@ -16,6 +16,7 @@ from bagel_world.agents.plan import Malformed, Proposal, Proposals
 from bagel_world.agents.setting import Setting
 from bagel_world.errors import ActionError, ConfigError
 from bagel_world.types import Action
+from bagel_world.world.scoring import refuse_class
 
 MOST_SEQUENCES = 65_536
 """Most sequences that are enumerated."""
@@ -103,9 +104,18 @@ class Together:
 
     Attributes:
         proposers: in order.
+
+    Raises:
+        ConfigError: something that is no proposer, such as its name.
     """
 
     proposers: tuple[Proposer, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.proposers, Sequence) or not all(isinstance(each, Proposer) for each in self.proposers):
+            raise ConfigError(f"Expected proposers, for example (Exhaustive(), Random()), got {self.proposers!r:.80}.")
+        for each in self.proposers:
+            refuse_class("proposer", each)
 
     def propose(self, tree: Imagination) -> Proposals:
         """All of their proposals."""

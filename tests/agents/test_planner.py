@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from bagel_world.agents import Aggregate, Budget, Exhaustive, Planner, Proposal, Random, TrustRule
+from bagel_world.agents import Aggregate, Budget, Exhaustive, Planner, Proposal, Random, Together, TrustRule
 from bagel_world.envs import WorldEnv, state_to_bytes
 from bagel_world.errors import ActionError, CapabilityError, ConfigError, ImageError, OutputError
 from bagel_world.types import Action
@@ -518,3 +518,22 @@ def test_proposals_of_a_function_are_checked_as_its_words_are() -> None:
     assert [action.text for action in plan.actions] == ["Look left"]
     with pytest.raises(ActionError, match="Fly"):
         Planner(world, lambda tree: [Proposal(actions=(Action(text="Fly"),))]).plan(seen, goal)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"step": -1}, {"step": 1.5}, {"trust": "1"}, {"actions": "Look left"}, {"actions": {"Look left": 1}}]
+)
+def test_arguments_of_a_plan_that_do_not_fit_are_told(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="Expected"):
+        Planner(FakeWorld()).plan(*FakeWorld().starts[0].frames[:2], **arguments)
+
+
+def test_what_can_be_done_may_be_said_in_words() -> None:
+    plan = Planner(FakeWorld()).plan(*FakeWorld().starts[0].frames[:2], actions=["Look left"])
+    assert {action for each in plan.candidates for action in each.actions} == {Action(text="Look left", id=0)}
+
+
+@pytest.mark.parametrize("proposers", [["random"], "random", 5, (Random,)])
+def test_several_proposers_are_objects(proposers: Any) -> None:
+    with pytest.raises(ConfigError, match="Expected"):
+        Together(proposers)

@@ -27,8 +27,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, Validation
 
 from bagel_world.agents.chat.answer import ChatOptions, Exchange, Modality, answer_together
 from bagel_world.agents.chat.tools import read_call, read_choice, read_tools
+from bagel_world.agents.imagination import checked_world
 from bagel_world.agents.setting import in_words
-from bagel_world.errors import BagelWorldError
+from bagel_world.errors import BagelWorldError, CapabilityError
 
 TOGETHER = 32
 """Conversations of one batch, where nobody says how many; each has a cache of its own."""
@@ -88,6 +89,9 @@ class ChatBagel(BaseChatModel):
     _identity: str = PrivateAttr(default_factory=lambda: uuid.uuid4().hex)
 
     def __init__(self, **values: Any) -> None:
+        world = values.get("world")
+        if world is not None and not callable(getattr(world, "read", None)):  # what only writes is welcome too
+            checked_world(world)
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -265,6 +269,19 @@ class ChatBagel(BaseChatModel):
                     models[place] = self.model_copy()
                     models[place]._ready = [*chunks, exchange.closing(self.model_name)]
         return models
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """What the world's tokenizer makes of a text.
+
+        Raises:
+            CapabilityError: the world has none.
+        """
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        tokenizer = getattr(getattr(self._world(), "checkpoint", None), "tokenizer", None)
+        if tokenizer is None:  # LangChain would fetch one from the network
+            raise CapabilityError("This world has no tokenizer. Count with get_num_tokens, or pass custom_get_token_ids=.")
+        return list(tokenizer.encode(text))
 
     def get_num_tokens(self, text: str) -> int:
         """Tokens that a text takes in a conversation, its marks included; none where it is empty."""

@@ -63,8 +63,9 @@ def read_tools(tools: Any) -> list[dict[str, Any]]:
             schema = convert_to_openai_tool(tool)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"Expected a function, a tool or its schema, got {tool!r:.80}: {error!s:.200}") from error
-        if not isinstance(schema.get("function"), Mapping):
-            raise ConfigError(f"Expected tools that are functions, got {schema!r:.80}. Nobody here could run it.")
+        function = schema.get("function")
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise ConfigError(f"Expected tools that are functions with a name, got {schema!r:.80}. Nobody here could run it.")
         schemas.append(schema)
     return schemas
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bagel_world.agents.tools.reply import Picture
 from bagel_world.agents.tools.session import WorldSession
-from bagel_world.agents.tools.tool import FIXABLE, WorldTool, explain
+from bagel_world.agents.tools.tool import FIXABLE, ToolInputError, WorldTool, explain
 from bagel_world.agents.tools.world_tools import TOOLS, find_tool
 from bagel_world.errors import LimitError
 
@@ -26,7 +26,9 @@ class LangChainTool(StructuredTool):
         return {**definition.parameters(), "description": self.description}
 
 
-def make_world_tools(session: WorldSession, *, names: Collection[str] | None = None, show: bool = False) -> list[StructuredTool]:
+def make_world_tools(
+    session: WorldSession, *, names: str | Collection[str] | None = None, show: bool = False
+) -> list[StructuredTool]:
     """The tools of one session.
 
     The content of a tool's message is text; its artifact is {"pictures": [{"label": str, "frame": uint8 array}], "facts": {...}}.
@@ -34,12 +36,15 @@ def make_world_tools(session: WorldSession, *, names: Collection[str] | None = N
 
     Args:
         session: where they look, imagine and act; tools of different sessions never meet.
-        names: only these tools; None makes all of them.
+        names: only these tools, or the only one; None makes all of them.
         show: put the pictures into the content too, as image blocks, for models that see.
 
     Raises:
         ToolInputError: no tool of that name.
     """
+    if names is not None and not isinstance(names, Iterable):
+        raise ToolInputError(f"Expected the names of tools, such as ['imagine'], got {names!r:.80}.")
+    names = [names] if isinstance(names, str) else names
     wanted = TOOLS if names is None else tuple(find_tool(name) for name in names)
     return [_make(tool, session, show) for tool in wanted]
 

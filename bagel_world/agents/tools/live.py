@@ -38,6 +38,7 @@ class LiveWalk:
         self._past: deque[Place] = deque(maxlen=undo)
         self._place: Place | None = None
         self._picture: Context | None = None
+        self._closed = False
         self._seed = checked_seed(seed)
         self.reset()
 
@@ -77,8 +78,9 @@ class LiveWalk:
         """Begin anew at this picture.
 
         Raises:
-            StateError: the walk is in an environment, which shows its own pictures.
+            StateError: the walk is closed, or in an environment, which shows its own pictures.
         """
+        self._check_open()
         if self._body is not None:
             raise StateError("This walk is in an environment that shows its own pictures. Look at pictures with begin=false.")
         self._picture = self.world.observe(fit_image(frame, self.world.frame_size))
@@ -92,7 +94,11 @@ class LiveWalk:
 
         Returns:
             Where the walk begins; None where the world carries no starts and waits for a picture.
+
+        Raises:
+            StateError: the walk is closed.
         """
+        self._check_open()
         if seed is None and self._picture is not None:
             return self._start(self._picture)
         seed = self._seed if seed is None else checked_seed(seed)
@@ -109,8 +115,9 @@ class LiveWalk:
 
         Raises:
             ActionError: the environment has no such action; nothing has moved.
-            StateError: the episode is over.
+            StateError: the episode is over, or the walk is closed.
         """
+        self._check_open()
         place = self.place
         if place.over:
             raise StateError("The episode is over. Reset to begin again, or undo to go back.")
@@ -123,8 +130,9 @@ class LiveWalk:
         """Go back to where the walk was.
 
         Raises:
-            StateError: there were not so many steps, or the environment cannot go back; nothing has moved.
+            StateError: there were not so many steps, the environment cannot go back, or the walk is closed; nothing has moved.
         """
+        self._check_open()
         if not 1 <= steps <= len(self._past):
             raise StateError(f"{len(self._past)} steps can be taken back, got {steps}. Take back fewer, or reset.")
         place = self._past[-steps]
@@ -150,7 +158,8 @@ class LiveWalk:
         )
 
     def close(self) -> None:
-        """Close the environment, where there is one."""
+        """Close the environment, where there is one; nothing moves from here on."""
+        self._closed = True
         if self._body is not None:
             self._body.env.close()
 
@@ -164,6 +173,10 @@ class LiveWalk:
             "context": place.context.get_state(),
             "env": None if self._body is None else _state_of(self._body.env),
         }
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StateError("This walk is closed. Make a new session to go on.")
 
     def _dream(self, place: Place, action: Action) -> Place:
         tree = self.tree(Goal(), RandomScorer())

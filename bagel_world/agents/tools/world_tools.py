@@ -247,7 +247,7 @@ def find_tool(name: str) -> type[WorldTool]:
     for tool in TOOLS:
         if tool.tool_name == name:
             return tool
-    raise ToolInputError(f"There is no tool {name!r:.80}. {nearest(name, [tool.tool_name for tool in TOOLS])}")
+    raise ToolInputError(f"There is no tool {name!r:.80}. {nearest(str(name), [tool.tool_name for tool in TOOLS])}")
 
 
 def call_tool(session: WorldSession, name: str, arguments: Mapping[str, Any] | str | None = None) -> Reply:

@@ -529,7 +529,20 @@ def test_errors_stay_in_the_list_where_that_is_asked_for() -> None:
             chat.batch(["a", "b"], **asked)
 
 
-@pytest.mark.parametrize("tools", [[{"type": "web_search"}], [5], None])
+@pytest.mark.parametrize("tools", [[{"type": "web_search"}], [{"type": "function", "function": {}}], [5], None])
 def test_tools_that_nobody_here_could_run_are_refused_when_they_are_bound(tools: Any) -> None:
     with pytest.raises(ConfigError, match="Expected"):
         ChatBagel(world=FakeWorld()).bind_tools(tools)
+
+
+@pytest.mark.parametrize("world", ["nano", 5])
+def test_a_name_is_no_loaded_world(world: Any) -> None:
+    with pytest.raises(ConfigError, match="from_pretrained"):
+        ChatBagel(world=world)
+
+
+def test_token_ids_are_those_of_the_world_and_never_fetched(world: BagelWorld) -> None:
+    assert ChatBagel(world=world).get_token_ids("Hello") == list(world.checkpoint.tokenizer.encode("Hello"))
+    assert ChatBagel(world=FakeWorld(), custom_get_token_ids=lambda text: [7]).get_token_ids("Hello") == [7]
+    with pytest.raises(CapabilityError, match="tokenizer"):
+        ChatBagel(world=FakeWorld()).get_token_ids("Hello")

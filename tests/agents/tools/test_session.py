@@ -570,3 +570,14 @@ def test_what_a_session_cannot_be_made_of_is_told(arguments: dict[str, Any], sai
 def test_goals_in_words_that_cannot_be_read_are_called_goals(goal: str) -> None:
     with pytest.raises(ConfigError, match="Expected a goal in words"):
         WorldSession(FakeWorld()).goal(text=goal)
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_nothing_moves_in_a_session_that_is_over(within: bool) -> None:
+    session = WorldSession(FakeWorld(), gym.make("BagelNavigate-v0", checkpoint="fake") if within else None)
+    session.commit("Look left")
+    session.close()
+    for move in (session.reset, session.undo, lambda: session.commit("Look left"), lambda: session.begin(session.place.frame)):
+        with pytest.raises(StateError, match="closed"):
+            move()
+    assert (session.place.step, session.meter.steps) == (1, 1)

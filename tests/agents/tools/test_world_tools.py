@@ -220,3 +220,14 @@ def test_unreadable_calls_say_all_that_is_wrong(session: WorldSession) -> None:
     assert "'direction' is missing: Where the camera goes." in str(caught.value)
     assert "no argument 'speed'" in str(caught.value)
     assert "degrees does not fit" in str(caught.value)
+
+
+def test_one_name_needs_no_list_and_what_is_no_name_is_told() -> None:
+    session = WorldSession(FakeWorld())
+    assert [tool.name for tool in make_world_tools(session, names="imagine")] == ["imagine"]
+    names: Any
+    for names in (5, [None]):
+        with pytest.raises(ToolInputError):
+            make_world_tools(session, names=names)
+    with pytest.raises(ToolInputError, match="There is no tool None"):
+        call_tool(session, None, {})  # type: ignore[arg-type]
