@@ -101,13 +101,18 @@ def checked_world(world: Any) -> World:
     return world
 
 
+def is_whole(value: Any) -> bool:
+    """Whether this is a whole number; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def checked_seed(seed: int) -> int:
     """The seed of a walk or a plan.
 
     Raises:
         ConfigError: it is no whole number from 0 to 2**63 - 1.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+    if not is_whole(seed) or not 0 <= seed < 2**63:
         raise ConfigError(f"Expected a seed from 0 to 2**63 - 1, got {seed!r}.")
     return int(seed)
 
@@ -159,7 +164,7 @@ class Imagination:
         self.aggregate = aggregate or Aggregate()
         if not isinstance(trust, Real) or not 0 < trust <= 1:
             raise ConfigError(f"Expected trust above 0 and up to 1, got {trust!r:.40}.")
-        if isinstance(step, bool) or not isinstance(step, Integral) or step < 0:
+        if not is_whole(step) or step < 0:
             raise ConfigError(f"Expected the step of an episode, from 0 on, got {step!r:.40}.")
         self.trust = trust
         self.budget = budget or Budget()

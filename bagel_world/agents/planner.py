@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf, isnan
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, cast
 
 import gymnasium as gym
@@ -17,7 +17,7 @@ from bagel_world.agents.body import Body
 from bagel_world.agents.choosing import make_proposer, make_search
 from bagel_world.agents.explaining import arrived_reason, choice_reason
 from bagel_world.agents.goals import needed, read_goal, scorer_for
-from bagel_world.agents.imagination import Budget, Draw, Imagination, checked_world
+from bagel_world.agents.imagination import Budget, Draw, Imagination, checked_world, is_whole
 from bagel_world.agents.plan import Cost, Plan, Proposal, Proposals
 from bagel_world.agents.proposers import Exhaustive, Proposer
 from bagel_world.agents.report import EpisodeReport, Step
@@ -78,16 +78,16 @@ class Planner:
         think: bool = False,
         words: Sequence[str] | None = None,
     ) -> None:
-        if isinstance(commit, bool) or not isinstance(commit, Integral) or commit < 1:
+        if not is_whole(commit) or commit < 1:
             raise ConfigError(f"Expected commit of at least one action, got {commit!r}.")
-        if stop_at is not None and (isinstance(stop_at, (bool, str)) or not isinstance(stop_at, Real) or isnan(stop_at)):
+        if stop_at is not None and (isinstance(stop_at, bool) or not isinstance(stop_at, Real) or isnan(stop_at)):
             raise ConfigError(f"Expected stop_at to be a score, got {stop_at!r:.40}. Infinity never stops by score.")
         for name, given, kind in (("aggregate", aggregate, Aggregate), ("trust", trust, TrustRule), ("budget", budget, Budget)):
             if given is not None and not isinstance(given, kind):
                 raise ConfigError(f"Expected {name} to be a {kind.__name__}(...), got {given!r:.80}.")
         if stop_when is not None and not callable(stop_when):
             raise ConfigError(f"Expected stop_when to be a function of a plan, got {stop_when!r:.80}.")
-        if words is not None and (isinstance(words, str) or not isinstance(words, Sequence)):
+        if words is not None and (isinstance(words, str) or not isinstance(words, Iterable)):
             raise ConfigError(f"Expected a list of action words, got {words!r:.80}.")
         self.world = checked_world(world)
         self.proposer = make_proposer(proposer)
@@ -160,7 +160,7 @@ class Planner:
             ConfigError: no way to see or act in this environment, or a goal that cannot be scored.
             CapabilityError: a world that was never taught what the scorer or the proposer needs.
         """
-        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
+        if not is_whole(steps) or steps < 0:
             raise ConfigError(f"Expected steps from 0 on, got {steps!r}.")
         body = Body(env, self.world.frame_size, actions=actions, look=look)
         target = self.read_goal(goal)

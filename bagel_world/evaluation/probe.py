@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from bagel_world.errors import ConfigError
-from bagel_world.evaluation.referees import fit_referee, load_referee, save_referee
+from bagel_world.evaluation.referees import fit_referee, kept_referee, load_referee
 from bagel_world.evaluation.subject import Track, untracked
 from bagel_world.images import to_pixels
 from bagel_world.types import Episode, Frame
@@ -228,13 +228,9 @@ def load_or_train_probe(
     track: Track = untracked,
 ) -> tuple[ActionProbe, ProbeSettings]:
     """The stored probe where it fits these words, frames, footage and settings; otherwise a new one, which is stored."""
-    found = load_probe(folder)
-    size = episodes[0].frames.shape[1:3]
-    if found is not None:
-        settings = found[1]
-        if (settings.action_words, settings.frame_size, settings.footage, settings.config) == (words, size, footage, config):
-            return found
-        logger.info("the action probe in %s was trained for something else; a new one takes its place", folder)
-    probe, settings = train_probe(episodes, words, config, footage=footage, track=track)
-    save_referee(folder, _NAME, probe, settings)
-    return probe, settings
+    found, size = load_probe(folder), episodes[0].frames.shape[1:3]
+    wanted = (words, size, footage, config)
+    fits = found is not None and (found[1].action_words, found[1].frame_size, found[1].footage, found[1].config) == wanted
+    return kept_referee(
+        folder, _NAME, found, fits=fits, train=lambda: train_probe(episodes, words, config, footage=footage, track=track)
+    )

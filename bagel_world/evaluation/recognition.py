@@ -64,6 +64,7 @@ def recognition_rows(
         notes.append(f"The recognizer never saw these kinds of objects, so they are left out: {', '.join(strange)}.")
     objects = [each for each in objects if each.name not in strange]
     groups = np.array([window.group for window in windows])
+    by_kind = max(step for step in steps if step <= KINDS_STEP)
     for step in steps:
         there = [each for each in objects if is_large(owners[each.window, step - 1] == each.number)]
         if not there:
@@ -72,7 +73,7 @@ def recognition_rows(
         for label, frames in shown.items():
             right = _read(there, frames[:, step - 1], owners[:, step - 1], recognizer) == names
             yield _row(f"{label}, step {step}", right, scenes, seed)
-            if label == "imagined" and step == max(each for each in steps if each <= KINDS_STEP):
+            if label == "imagined" and step == by_kind:
                 for name in sorted(set(names.tolist())):
                     yield _row(f"{label}, {name}, step {step}", right[names == name], scenes[names == name], seed)
 

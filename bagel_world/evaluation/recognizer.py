@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from bagel_world.errors import ConfigError
 from bagel_world.evaluation.compared import Mask
 from bagel_world.evaluation.kinds import FootageKind
-from bagel_world.evaluation.referees import fit_referee, load_referee, save_referee
+from bagel_world.evaluation.referees import fit_referee, kept_referee, load_referee
 from bagel_world.evaluation.subject import Track, untracked
 from bagel_world.evaluation.windows import cut_window
 from bagel_world.images import to_pixels
@@ -163,8 +163,8 @@ def collect_pictures(
             window = cut_window(episode, start, context=1, horizon=_STRETCH - 1)
             known = kind.objects(episode.metadata)
             for frame, owners in zip(window.frames, scenes.owners(window), strict=True):
-                shown = [(name, owners == number) for number, name in enumerate(known)]
-                for name, mask in shown:
+                for number, name in enumerate(known):
+                    mask = owners == number
                     if is_large(mask):
                         pixels.append(picture_of(frame, mask))
                         names.append(name)
@@ -228,14 +228,11 @@ def load_or_train_recognizer(
 ) -> tuple[Recognizer, RecognizerSettings]:
     """The stored recognizer where it fits these frames, this footage and these settings; otherwise a new one, which is stored."""
     found = load_referee(folder, _NAME, RecognizerSettings, lambda stored: Recognizer(stored.names, stored.config.width))
-    if found is not None:
-        settings = found[1]
-        if (settings.frame_size, settings.footage, settings.config) == (_size_of(episodes), footage, config):
-            return found
-        logger.info("the recognizer in %s was trained for something else; a new one takes its place", folder)
-    recognizer, settings = train_recognizer(kind, episodes, config, footage=footage, track=track)
-    save_referee(folder, _NAME, recognizer, settings)
-    return recognizer, settings
+    wanted = (_size_of(episodes), footage, config)
+    fits = found is not None and (found[1].frame_size, found[1].footage, found[1].config) == wanted
+    return kept_referee(
+        folder, _NAME, found, fits=fits, train=lambda: train_recognizer(kind, episodes, config, footage=footage, track=track)
+    )
 
 
 def _fit(recognizer: Recognizer, learned: Pictures, config: RecognizerConfig, rng: np.random.Generator, track: Track) -> None:

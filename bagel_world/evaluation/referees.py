@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from bagel_world.errors import RecordingError
 from bagel_world.evaluation.subject import Track
 from bagel_world.files import replace_text
+
+logger = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -90,3 +93,25 @@ def load_referee(
     except (OSError, ValidationError, SafetensorError, json.JSONDecodeError, RuntimeError) as error:
         raise RecordingError(f"The {name} in {folder} is damaged ({error}). Delete the folder to train a new one.") from error
     return network.eval(), settings
+
+
+def kept_referee(
+    folder: str | Path,
+    name: str,
+    found: tuple[Network, Settings] | None,
+    *,
+    fits: bool,
+    train: Callable[[], tuple[Network, Settings]],
+) -> tuple[Network, Settings]:
+    """What was found in a folder where it fits; otherwise a new one, which takes its place.
+
+    Raises:
+        RecordingError: it could not be written.
+    """
+    if found is not None and fits:
+        return found
+    if found is not None:
+        logger.info("the %s in %s was trained for something else; a new one takes its place", name, folder)
+    network, settings = train()
+    save_referee(folder, name, network, settings)
+    return network, settings

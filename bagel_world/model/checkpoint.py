@@ -32,6 +32,7 @@ Stamps = tuple[tuple[str, int, int], ...]
 
 _WEIGHTS = (WEIGHTS_FILE, VAE_FILE)
 _FACTS = (".json", ".txt")
+"""Endings of the files that say what the weights are and how they want to be used."""
 
 _LAYER = "language_model.model.layers."
 _VIT = "vit_model.vision_model."
@@ -122,7 +123,7 @@ class Checkpoint:
     folder: Path | None = None
     stamps: Stamps = ()
 
-    @property
+    @cached_property
     def origin(self) -> tuple[object, ...] | None:
         """Equal for checkpoints that compute the same: same files, device and dtype. None for one that was made in memory."""
         return None if self.folder is None else origin_of(self.folder, self.stamps, self.bagel.device, self.bagel.dtype)

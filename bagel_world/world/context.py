@@ -134,9 +134,13 @@ class Reader:
             vit_width, vit_height = self.config.world.transforms.vit.size(width, height)
             tokens += (vit_height * vit_width) // self.config.vit_config.patch_size**2 + 2
         if generator is not None:
-            vae = self.config.vae_config
-            noise = torch.randn((vae.z_channels, height // vae.downsample, width // vae.downsample), generator=generator)
+            noise = torch.randn(self.latents_shape(frame), generator=generator)
         return Seen(frame, tokens, see, noise)
+
+    def latents_shape(self, frame: Frame) -> tuple[int, int, int]:
+        """(channels, height, width) of the latents of a frame."""
+        vae, (height, width) = self.config.vae_config, frame.shape[:2]
+        return vae.z_channels, height // vae.downsample, width // vae.downsample
 
     def said(self, text: str, *, thought: bool = False) -> Said:
         """The event of saying a text."""
@@ -189,7 +193,7 @@ class Context:
         resized = seen.frame.shape != frame.shape  # then these latents are of another picture
         if not self.reader.settings.reuse_latents or seen.see == "vit" or resized:
             return self.append(seen)
-        shape = latents_shape(self.reader, seen)
+        shape = self.reader.latents_shape(seen.frame)
         if tuple(latents.shape) != shape:
             raise ConfigError(f"Expected latents of this frame, of shape {shape}, got {tuple(latents.shape)}.")
         return self.append(replace(seen, latents=latents.half().to(latents.dtype)))
@@ -323,17 +327,11 @@ def _restored(reader: Reader, place: int, event: dict[str, Any], state: dict[str
     return replace(seen, noise=noise, latents=latents)
 
 
-def latents_shape(reader: Reader, seen: Seen) -> tuple[int, int, int]:
-    """(channels, height, width) of the latents of a frame."""
-    vae, (height, width) = reader.config.vae_config, seen.frame.shape[:2]
-    return vae.z_channels, height // vae.downsample, width // vae.downsample
-
-
 def _restored_latents(reader: Reader, seen: Seen, values: Any) -> Float[Tensor, "z h w"] | None:
     """Latents, or their noise, if they are of this frame."""
     if values is None:
         return None
-    shape = latents_shape(reader, seen)
+    shape = reader.latents_shape(seen.frame)
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.shape != shape or not np.isfinite(values).all():
         raise ValueError(f"expected finite floats of shape {shape} for a frame, got {values!r:.80}")
     return torch.from_numpy(np.array(values)).float()

@@ -14,8 +14,6 @@ ASSETS = Path(__file__).parent.parent / "assets"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-"""Endings of the files that say what the weights are and how they want to be used."""
-
 _LOADED: WeakValueDictionary[tuple[object, ...], Checkpoint] = WeakValueDictionary()
 """Checkpoints that somebody still holds, by folder, file times, device and dtype: ten environments load one model."""
 

@@ -71,6 +71,19 @@ def watch_reading(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[int]]:
     return read
 
 
+def watch_filling(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[Context], str]]:
+    """Grows whenever branches of contexts are computed: which contexts, and the name of the branch."""
+    filled: list[tuple[Sequence[Context], str]] = []
+    fill = Prefill.fill
+
+    def spy(self: Prefill, contexts: Sequence[Context], name: Any = "full") -> Any:
+        filled.append((contexts, name))
+        return fill(self, contexts, name)
+
+    monkeypatch.setattr(Prefill, "fill", spy)
+    return filled
+
+
 def levels_apart(one: Sequence[Frame], other: Sequence[Frame]) -> tuple[int, float]:
     """The largest difference in levels, and the share of values that differ at all."""
     differences = [np.abs(a.astype(int) - b.astype(int)) for a, b in zip(one, other, strict=True)]
@@ -304,20 +317,13 @@ def test_guidance_is_not_paid_outside_its_interval(
 
 
 def test_a_past_without_images_is_read_only_where_it_guides(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled: list[str] = []
-    fill = Prefill.fill
-
-    def spy(self: Prefill, contexts: Sequence[Context], *names: Any) -> Any:
-        filled.extend(names)
-        return fill(self, contexts, *names)
-
-    monkeypatch.setattr(Prefill, "fill", spy)
-    for text_scale, wanted in ((1.0, []), (None, ["no_image"])):
+    filled = watch_filling(monkeypatch)
+    for text_scale, wanted in ((1.0, ["full"]), (None, ["full", "no_image"])):
         guidance = {"text_scale": text_scale, "image_scale": 2.0}
         world = BagelWorld.from_pretrained(folder, sampling={**QUICK, "guidance": guidance})
         filled.clear()
         world.imagine([grow(world, [0, "go"])], seeds=[0])
-        assert filled == wanted
+        assert [name for _, name in filled] == wanted
 
 
 def test_frames_guided_by_images_alone_are_those_of_a_text_that_hardly_guides(folder: Path) -> None:
@@ -355,20 +361,14 @@ def test_what_was_asked_before_a_frame_changes_no_bit_of_it(folder: Path, think:
 def test_asking_a_full_context_shows_the_model_all_of_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = BagelWorld.from_pretrained(folder, context={"see": "latents", "max_frames": 2, "keep_frames": 1})
     context = grow(world, [0, "go", 1, "on"])
-    filled: list[Context] = []
-    fill = Prefill.fill
-
-    def spy(self: Prefill, contexts: Sequence[Context], *rest: Any) -> Any:
-        filled.extend(contexts)
-        return fill(self, contexts, *rest)
-
-    monkeypatch.setattr(Prefill, "fill", spy)
+    filled = watch_filling(monkeypatch)
     world.ask(context, "What is left?")
-    events = filled[0].events
+    asked = filled[0][0][0]
+    events = asked.events
     assert [event.see if isinstance(event, Seen) else event.text for event in events] == [
         "latents", "go", "latents", "on", "vit", "What is left?",
     ]  # fmt: skip
-    assert filled[0].dropped_frames == 0
+    assert asked.dropped_frames == 0
 
 
 def test_questions_about_contexts_with_one_unread_past_read_it_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ The marks are those of the Qwen2.5 tokenizer, which BAGEL's understanding expert
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -55,7 +55,7 @@ def read_tools(tools: Any) -> list[dict[str, Any]]:
     Raises:
         ConfigError: no list, or something in it that is no function: tools that only a provider could run, say.
     """
-    if not isinstance(tools, (list, tuple)):
+    if not isinstance(tools, Iterable):
         raise ConfigError(f"Expected a list of tools, got {tools!r:.80}.")
     schemas = []
     for tool in tools:

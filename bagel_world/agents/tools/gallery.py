@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -41,7 +41,7 @@ class Gallery:
 
     def __init__(self, folders: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (), *, max_pixels: int) -> None:
         several = [folders] if isinstance(folders, (str, os.PathLike)) else folders
-        if not isinstance(several, (list, tuple)):
+        if not isinstance(several, Iterable):
             raise ConfigError(f"Expected a folder of pictures, or a list of them, got {folders!r:.80}.")
         self._roots = tuple(_folder(each) for each in several)
         self._max_pixels = max_pixels

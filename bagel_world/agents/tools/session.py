@@ -124,8 +124,8 @@ class WorldSession:
         """The goal in a picture file or in words, or else the session's own.
 
         Raises:
-            ConfigError: there is none.
-            ConfigError, AccessError, ImageError: one that cannot be read.
+            ConfigError: there is none, or words that cannot be read.
+            AccessError, ImageError: a picture that cannot be opened.
         """
         if picture is None and text is None:
             if not self._goal:
